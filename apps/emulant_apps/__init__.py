@@ -1,0 +1,1 @@
+"""One folder an application; ``emulant`` finds each by its existing."""
