@@ -1,0 +1,46 @@
+"""Which spin states does the two-dimensional Ising model take at a temperature of my choice?
+
+New, independent configurations of the periodic square lattice, with the probability that the
+emulator gave to each, and a certificate of how far its averages may be trusted.
+
+Convention: J = k_B = 1, spins s = ±1, energy E = -Σ_<ij> s_i s_j - h Σ_i s_i, K = 1/T.
+
+>>> from emulant_apps import ising
+>>> states = ising.simulate(lattice=8, temperatures=[2.0, 3.0], count=4, seed=0)
+>>> states.spins.shape
+(2, 4, 8, 8)
+"""  # noqa: D400 - the first line of an application's package is its question
+
+from __future__ import annotations
+
+from importlib import import_module
+
+_HOMES = {
+    "Emulator": "sample",
+    "States": "data",
+    "read_states": "data",
+    "write_states": "data",
+    "simulate": "data",
+    "exact": "exact",
+    "hamiltonian": "hamiltonian",
+    "observables": "observables",
+    "simulators": "simulators",
+    "weights": "weights",
+    "independence_metropolis": "data",
+    "resample": "data",
+    "validate": "validate",
+}
+
+__all__ = [*_HOMES]
+
+
+def __getattr__(name: str) -> object:
+    """Import the room that holds ``name`` when it is first asked for."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    room = import_module(f"{__name__}.{_HOMES[name]}")
+    return room if _HOMES[name] == name else getattr(room, name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])
