@@ -11,7 +11,8 @@ changes the game.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -19,7 +20,7 @@ from torch import Tensor, nn
 
 from emulant.types import Batch, Terms
 
-__all__ = ["Draws", "Generative", "Method", "Scores"]
+__all__ = ["Draws", "Generative", "Method", "Scores", "evaluating", "require_contexts"]
 
 
 class Method(nn.Module):
@@ -61,3 +62,22 @@ class Scores(Protocol):
     def log_prob(self, x: Tensor, c: Tensor | None = None) -> Tensor:
         """Return log q(x | c) in nats, shape (B,)."""
         ...
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Put ``module`` in evaluation mode without gradients, and back as it was."""
+    modes = {part: part.training for part in module.modules()}
+    module.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for part, mode in modes.items():
+            part.training = mode
+
+
+def require_contexts(n: int, c: Tensor | None) -> None:
+    """Raise unless there is one context for each of ``n`` events, or none at all."""
+    if c is not None and len(c) != n:
+        raise ValueError(f"'c' must hold one context for each of {n} events, got {len(c)}")

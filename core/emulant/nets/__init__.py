@@ -1,0 +1,1 @@
+"""Networks: they take sizes and know no objective."""

@@ -1,0 +1,69 @@
+"""Fully connected networks.
+
+Notation: inputs (B, inputs), contexts (B, context), outputs (B, outputs).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["MLP", "MLPCritic", "join"]
+
+
+def join(x: Tensor, c: Tensor | None, context: int) -> Tensor:
+    """Return (x, c), shape (B, inputs + context), from x (B, ...) and c (B, ...)."""
+    if context == 0:
+        return x.flatten(1)
+    if c is None:
+        raise ValueError(f"'c' must be given, shape (B, {context}), got None")
+    return torch.cat([x.flatten(1), c.flatten(1).to(x.dtype)], 1)
+
+
+class MLP(nn.Module):
+    """``x, c -> y``: linear layers with an activation between them.
+
+    >>> MLP(3, 2, context=1)(torch.zeros(5, 3), torch.zeros(5, 1)).shape
+    torch.Size([5, 2])
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        hidden: Sequence[int] = (64, 64),
+        context: int = 0,
+        activation: Callable[[], nn.Module] = nn.SiLU,
+    ) -> None:
+        super().__init__()
+        self.context = context
+        layers: list[nn.Module] = []
+        for narrow, wide in pairwise((inputs + context, *hidden)):
+            layers += [nn.Linear(narrow, wide), activation()]
+        widths = (inputs + context, *hidden)
+        self.layers = nn.Sequential(*layers, nn.Linear(widths[-1], outputs))
+
+    def forward(self, x: Tensor, c: Tensor | None = None) -> Tensor:
+        """Return the outputs, shape (B, outputs)."""
+        y: Tensor = self.layers(join(x, c, self.context))
+        return y
+
+
+class MLPCritic(MLP):
+    """``x, c -> logits`` of shape (B,)."""
+
+    def __init__(
+        self,
+        inputs: int,
+        hidden: Sequence[int] = (64, 64),
+        context: int = 0,
+        activation: Callable[[], nn.Module] = nn.SiLU,
+    ) -> None:
+        super().__init__(inputs, 1, hidden, context, activation)
+
+    def forward(self, x: Tensor, c: Tensor | None = None) -> Tensor:
+        """Return the logits, shape (B,)."""
+        return super().forward(x, c).squeeze(1)
