@@ -26,8 +26,9 @@ _HOMES = {
     "observables": "observables",
     "simulators": "simulators",
     "weights": "weights",
-    "independence_metropolis": "data",
-    "resample": "data",
+    "independence_metropolis": "weights",
+    "ln_partition": "weights",
+    "resample": "weights",
     "validate": "validate",
 }
 

@@ -4,7 +4,7 @@ Files, by extension:
 
 ``.npz`` and ``.h5``
     ``spins`` ±1, shape (T, n, L, L); ``temperatures`` (T,); optional ``log_weight`` (T, n)
-    = -E/T - ln q(s) with E the total energy; optional ``provenance``, a JSON object as text.
+    = -E/T - ln q(s) with E the total energy; optional ``provenance``, JSON text.
 ``.npy``
     bare spins, shape (T, n, L, L), or (n, L, L) at one temperature; the temperatures are given
     beside it.
@@ -14,9 +14,6 @@ Shapes: T temperatures, n states at each, L the side of the periodic square latt
 
 from __future__ import annotations
 
-import json
-import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,16 +23,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from emulant.errors import InputError
-from emulant.store.atomic import atomic_path, explain, new_file
+from emulant.store.arrays import BARE, load_arrays, save_arrays
+from emulant.store.atomic import new_file
 from emulant.store.hashing import hash_arrays
+from emulant.store.provenance import Provenance
 from emulant_apps.ising.config import require_lattice, require_temperatures
 
 __all__ = ["States", "checked_states", "read_states", "require_suffix", "write_states"]
 
-SUFFIXES = (".npz", ".h5")
-FIELDS = ("spins", "temperatures", "log_weight", "provenance")
-UNREADABLE = (ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, NotImplementedError)
-"""What numpy raises on a truncated or foreign file."""
+SUFFIXES = (".npz", ".h5", ".hdf5")
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,9 +44,10 @@ class States:
     """J/k_B, shape (T,)."""
     log_weight: NDArray[np.float64] | None = None
     """ln w = -E/T - ln q(s), E the total energy, shape (T, n); None if q is unknown."""
-    provenance: Mapping[str, Any] = field(default_factory=dict)
-    """Who made them, from what; a JSON object. ``notes`` holds what was measured or must be
-    known."""
+    provenance: Provenance | None = None
+    """Who made them, from what; None for a person's own file."""
+    notes: Mapping[str, Any] = field(default_factory=dict)
+    """What was measured while they were made or must be known about them, as JSON values."""
 
     @property
     def lattice(self) -> int:
@@ -63,16 +60,10 @@ class States:
         return int(self.spins.shape[1])
 
     @property
-    def notes(self) -> Mapping[str, Any]:
-        """What was measured while they were made, or must be known about them."""
-        found = self.provenance.get("notes", {})
-        return found if isinstance(found, Mapping) else {}
-
-    @property
     def field(self) -> float:
         """External field h, J per spin, according to the provenance; 0 when it is silent."""
-        config = self.provenance.get("config", {})
-        found = config.get("field", 0.0) if isinstance(config, Mapping) else 0.0
+        config = {} if self.provenance is None else self.provenance.config
+        found = config.get("field", 0.0)
         return float(found) if isinstance(found, int | float) else 0.0
 
     @property
@@ -103,26 +94,24 @@ def read_states(path: str | Path, temperatures: Sequence[float] | None = None) -
         Any fault of the file, naming the file, the field and what to do.
     """
     file = Path(path)
-    if not file.is_file():
-        raise InputError(
-            f"{file}: {'is a directory' if file.is_dir() else 'there is no such file'}"
-        )
-    suffix = file.suffix.lower()
-    if suffix == ".npy":
-        return _read_npy(file, temperatures)
-    if suffix not in SUFFIXES:
-        raise InputError(f"{file}: states are read from .npz, .h5 or .npy, not '{file.suffix}'")
-    found = _read_npz(file) if suffix == ".npz" else _read_h5(file)
+    stored = load_arrays(file)
+    if file.suffix.lower() == ".npy":
+        spins = stored.arrays[BARE]
+        if temperatures is None:
+            rows = len(spins) if spins.ndim == 4 else 1
+            raise InputError(f"{file}: bare spins; give --temperatures, {rows} of them")
+        return checked_states(str(file), spins, list(temperatures))
     for name in ("spins", "temperatures"):
-        if found.get(name) is None:
-            keys = ", ".join(sorted(found)) or "nothing"
+        if name not in stored.arrays:
+            keys = ", ".join(sorted(stored.arrays)) or "nothing"
             raise InputError(f"{file}: field '{name}' is missing; the file has: {keys}")
     states = checked_states(
         str(file),
-        found["spins"],
-        found["temperatures"],
-        found.get("log_weight"),
-        _parsed_provenance(file, found.get("provenance")),
+        stored.arrays["spins"],
+        stored.arrays["temperatures"],
+        stored.arrays.get("log_weight"),
+        stored.provenance,
+        stored.attributes,
     )
     if temperatures is not None and not (
         len(temperatures) == len(states.temperatures)
@@ -142,20 +131,10 @@ def write_states(path: str | Path, states: States, overwrite: bool = False) -> N
         refuses.
     """
     require_suffix(path)
-    file = new_file(path, overwrite)
-    fields: dict[str, Any] = {
-        "spins": np.asarray(states.spins, dtype=np.int8),
-        "temperatures": np.asarray(states.temperatures, dtype=np.float64),
-    }
+    arrays: dict[str, NDArray[Any]] = {"spins": states.spins, "temperatures": states.temperatures}
     if states.log_weight is not None:
-        fields["log_weight"] = np.asarray(states.log_weight, dtype=np.float64)
-    provenance = json.dumps(states.provenance, sort_keys=True, allow_nan=False)
-    with atomic_path(file) as temporary:
-        if file.suffix.lower() == ".npz":
-            with open(temporary, "wb") as stream:
-                np.savez_compressed(stream, provenance=np.array(provenance), **fields)
-        else:
-            _write_h5(temporary, fields, provenance)
+        arrays["log_weight"] = states.log_weight
+    save_arrays(new_file(path, overwrite), arrays, states.provenance, states.notes)
 
 
 def require_suffix(path: str | Path) -> None:
@@ -169,7 +148,8 @@ def checked_states(
     spins: ArrayLike,
     temperatures: ArrayLike,
     log_weight: ArrayLike | None = None,
-    provenance: Mapping[str, Any] | None = None,
+    provenance: Provenance | None = None,
+    notes: Mapping[str, Any] | None = None,
 ) -> States:
     """Return the States of arrays that a person gave, after checking each.
 
@@ -206,7 +186,8 @@ def checked_states(
             )
         if not np.isfinite(weight).all():
             raise InputError(f"{where}: field 'log_weight' must be finite")
-    return States(np.ascontiguousarray(s, dtype=np.int8), t, weight, dict(provenance or {}))
+    spins = np.ascontiguousarray(s, dtype=np.int8)
+    return States(spins, t, weight, provenance, dict(notes or {}))
 
 
 def _numbers(where: str, name: str, values: ArrayLike) -> NDArray[Any]:
@@ -229,87 +210,3 @@ def _require_signs(where: str, spins: NDArray[Any]) -> None:
         f"{where}: field 'spins' must be ±1, got {spins[first]:g} at {list(first)} "
         f"({int(wrong.sum())} such)"
     )
-
-
-def _read_npy(file: Path, temperatures: Sequence[float] | None) -> States:
-    try:
-        spins = np.load(file, allow_pickle=False)
-    except OSError as error:
-        raise explain(file, error, "read") from error
-    except UNREADABLE as error:
-        raise _foreign(file, ".npy") from error
-    if not isinstance(spins, np.ndarray):
-        raise _foreign(file, ".npy")
-    if temperatures is None:
-        rows = spins.shape[0] if spins.ndim == 4 else 1
-        raise InputError(f"{file}: bare spins; give --temperatures, {rows} of them")
-    return checked_states(str(file), spins, list(temperatures))
-
-
-def _read_npz(file: Path) -> dict[str, Any]:
-    """Return the fields of an archive; names that are not the format's map to None."""
-    try:
-        archive = np.load(file, allow_pickle=False)
-    except OSError as error:
-        raise explain(file, error, "read") from error
-    except UNREADABLE as error:
-        raise _foreign(file, ".npz") from error
-    if not isinstance(archive, np.lib.npyio.NpzFile):
-        raise _foreign(file, ".npz")
-    found: dict[str, Any] = {}
-    with archive:
-        for name in archive.files:
-            try:
-                found[name] = archive[name] if name in FIELDS else None
-            except (OSError, *UNREADABLE) as error:
-                raise InputError(
-                    f"{file}: field '{name}' is truncated, or not a plain array"
-                ) from error
-    return found
-
-
-def _read_h5(file: Path) -> dict[str, Any]:
-    """Return the fields of an HDF5 file; names that are not the format's map to None."""
-    import h5py  # here, because it is wanted for .h5 only
-
-    try:
-        with h5py.File(file, "r") as archive:
-            found = {
-                name: archive[name][()]
-                if name in FIELDS and isinstance(archive[name], h5py.Dataset)
-                else None
-                for name in archive
-            }
-            if "provenance" in archive.attrs:
-                found.setdefault("provenance", archive.attrs["provenance"])
-            return found
-    except (OSError, RuntimeError, KeyError, ValueError) as error:
-        raise _foreign(file, ".h5") from error
-
-
-def _write_h5(file: Path, fields: Mapping[str, NDArray[Any]], provenance: str) -> None:
-    import h5py
-
-    with h5py.File(file, "w") as archive:
-        for name, values in fields.items():
-            pack = {"compression": "gzip", "compression_opts": 4} if values.ndim > 1 else {}
-            archive.create_dataset(name, data=values, track_times=False, **pack)
-        archive.create_dataset("provenance", data=provenance, track_times=False)
-
-
-def _parsed_provenance(file: Path, text: Any) -> dict[str, Any]:
-    if text is None:
-        return {}
-    value = text.item() if isinstance(text, np.ndarray) and text.ndim == 0 else text
-    value = value.decode("utf-8", "replace") if isinstance(value, bytes) else value
-    try:
-        record = json.loads(value)
-    except (ValueError, TypeError, RecursionError) as error:
-        raise InputError(f"{file}: field 'provenance' is not JSON text: {error}") from error
-    if not isinstance(record, dict):
-        raise InputError(f"{file}: field 'provenance' must be a JSON object")
-    return record
-
-
-def _foreign(file: Path, suffix: str) -> InputError:
-    return InputError(f"{file}: is truncated, or is not a {suffix} file of plain arrays")

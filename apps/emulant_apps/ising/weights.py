@@ -13,11 +13,14 @@ weights", 1992.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
+
+from emulant.rng import numpy_rng
+from emulant_apps.ising.data import States
 
 __all__ = [
     "FLOOR",
@@ -25,8 +28,11 @@ __all__ = [
     "Estimate",
     "effective_sample_size",
     "independence_chains",
+    "independence_metropolis",
     "ln_mean_weight",
+    "ln_partition",
     "normalised",
+    "resample",
     "resampled",
     "reweighted_mean",
 ]
@@ -99,12 +105,7 @@ def reweighted_mean(values: Floats, log_weight: Floats, floor: float = FLOOR) ->
         If the effective sample size is below ``floor``: the error itself is then unknown.
     """
     n = _draws(log_weight)
-    fraction = float(effective_sample_size(log_weight))
-    if fraction < floor:
-        raise ValueError(
-            f"effective sample size {fraction:.1%} of {n} draws is below the floor {floor:.0%}: "
-            "the weights cannot correct this emulator"
-        )
+    _require_floor(float(effective_sample_size(log_weight)), n, floor)
     w = normalised(log_weight)
     mean = float(w @ values)
     return Estimate(mean, float(np.sqrt(np.square(w) @ np.square(values - mean))))
@@ -148,6 +149,66 @@ def independence_chains(log_weight: Floats, steps: int, rng: np.random.Generator
         state = np.where(take, proposal, state)
         accepted += int(take.sum())
     return Chains(state, accepted / (n * steps) if steps else 1.0)
+
+
+def ln_partition(states: States) -> tuple[Estimate, ...]:
+    """Return ln Z and its standard error at each temperature of weighted states."""
+    return tuple(ln_mean_weight(row) for row in _weights_of(states))
+
+
+def resample(states: States, seed: int) -> States:
+    """Return as many states drawn in proportion to their weights, T by T, some of them twice.
+
+    Raises
+    ------
+    ValueError
+        If the states carry no weights, or their effective sample size is below the floor.
+    """
+    rows = []
+    for index, log_weight in enumerate(_weights_of(states)):
+        fraction = float(effective_sample_size(log_weight))
+        _require_floor(fraction, len(log_weight), FLOOR)
+        rows.append(resampled(log_weight, numpy_rng(seed, "ising resample", index)))
+    return _picked(states, np.stack(rows), {"resampled": "in proportion to the weights"})
+
+
+def independence_metropolis(states: States, steps: int, seed: int) -> States:
+    """Return the states after ``steps`` proposals to each, drawn from the others of its T.
+
+    The chains leave e^(-E/T) / Z invariant; ``notes['acceptance']`` has the fraction of
+    proposals taken at each temperature.
+
+    Raises
+    ------
+    ValueError
+        If the states carry no weights, or ``steps`` is not below their number.
+    """
+    chains = [
+        independence_chains(row, steps, numpy_rng(seed, "ising metropolis", index))
+        for index, row in enumerate(_weights_of(states))
+    ]
+    notes = {"acceptance": [chain.acceptance for chain in chains], "metropolis_steps": steps}
+    return _picked(states, np.stack([chain.indices for chain in chains]), notes)
+
+
+def _weights_of(states: States) -> Floats:
+    if states.log_weight is None:
+        raise ValueError("'states' carry no log_weight; sample with sweeps=0 from a model with one")
+    return states.log_weight
+
+
+def _picked(states: States, rows: Indices, notes: dict[str, object]) -> States:
+    spins = np.take_along_axis(states.spins, rows[:, :, None, None], axis=1)
+    kept = {**states.notes, **notes, "log_weight": "dropped: the states now follow the target"}
+    return replace(states, spins=spins, log_weight=None, notes=kept)
+
+
+def _require_floor(fraction: float, n: int, floor: float) -> None:
+    if fraction < floor:
+        raise ValueError(
+            f"effective sample size {fraction:.1%} of {n} draws is below the floor {floor:.0%}: "
+            "the weights cannot correct this emulator"
+        )
 
 
 def _draws(log_weight: Floats) -> int:

@@ -5,11 +5,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from emulant_apps.ising.data import States
 from emulant_apps.ising.weights import (
     effective_sample_size,
     independence_chains,
+    independence_metropolis,
     ln_mean_weight,
+    ln_partition,
     normalised,
+    resample,
     resampled,
     reweighted_mean,
 )
@@ -96,3 +100,26 @@ def test_weights_that_are_not_finite_are_refused():
         normalised(np.array([0.0, np.nan]))
     with pytest.raises(ValueError, match="shape"):
         ln_mean_weight(np.zeros((2, 2)))
+
+
+def two_by_two():
+    """Uniform draws of 2×2 blocks tiled to 4×4 at T = 3, and what they estimate."""
+    bits = np.random.default_rng(3).integers(0, 2, (1, 30_000, 4)) * 2 - 1
+    blocks = bits.reshape(1, -1, 2, 2).astype(np.int8)
+    energy = -(blocks[..., 0, :] * blocks[..., 1, :]).sum(-1).astype(float)
+    log_weight = -energy / 3.0 + 4 * np.log(2)
+    return States(np.tile(blocks, (1, 1, 2, 2)), np.array([3.0]), log_weight)
+
+
+def test_states_give_ln_z_and_follow_the_target_after_the_chain():
+    states = two_by_two()
+    (ln_z,) = ln_partition(states)
+    exact = np.log((2 * 2 * np.cosh(1 / 3)) ** 2)  # two independent bonds of two spins
+    assert abs(ln_z.value - exact) < 4 * ln_z.error
+    for made in (resample(states, 0), independence_metropolis(states, 20, 0)):
+        bond = (made.spins[0, :, 0, 0] * made.spins[0, :, 1, 0]).mean()
+        assert bond == pytest.approx(np.tanh(1 / 3), abs=0.03)
+        assert made.log_weight is None
+        assert "dropped" in made.notes["log_weight"]
+    with pytest.raises(ValueError, match="no log_weight"):
+        ln_partition(made)
