@@ -1,0 +1,138 @@
+"""Work over local cores, in seeded chunks, so that the result knows no number of workers.
+
+``count`` items are cut into chunks of ``chunk``; chunk ``k`` is computed from its own seed,
+derive(seed, "chunk", k), by whichever process comes first, and the results are returned in
+the order of the chunks.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import warnings
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+from emulant.errors import InputError
+from emulant.rng import derive
+
+__all__ = ["chunked_map", "worker_count"]
+
+Result = TypeVar("Result")
+
+
+def worker_count(workers: int | None = None) -> int:
+    """Return how many processes to use: ``workers``, else EMULANT_WORKERS, else every core.
+
+    Raises
+    ------
+    InputError
+        The number is not a positive integer.
+    """
+    if workers is None:
+        asked = os.environ.get("EMULANT_WORKERS", "")
+        if not asked:
+            return os.cpu_count() or 1
+        if not asked.isdecimal() or int(asked) < 1:
+            raise InputError(f"EMULANT_WORKERS must be a positive integer, got '{asked}'")
+        return int(asked)
+    if workers < 1:
+        raise InputError(f"'workers' must be at least 1, got {workers}")
+    return workers
+
+
+def chunked_map(
+    function: Callable[[int, int, int], Result],
+    count: int,
+    chunk: int,
+    seed: int,
+    workers: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Result]:
+    """Return [function(start, size, seed of the chunk), ...] for the chunks of range(count).
+
+    Parameters
+    ----------
+    function
+        Must be picklable where ``workers`` is more than 1: a function of a module, or a
+        ``functools.partial`` of one.
+    count, chunk
+        Number of items, and of items in a chunk; the last chunk may be smaller.
+    seed
+        Parent of the chunks' seeds.
+    workers
+        Processes; see :func:`worker_count`. With 1 none is started.
+    progress
+        Called as progress(items done, count) after each chunk.
+
+    Raises
+    ------
+    InputError
+        A worker process was killed, most likely for want of memory.
+
+    Examples
+    --------
+    >>> chunked_map(lambda start, size, seed: (start, size), count=5, chunk=2, seed=0, workers=1)
+    [(0, 2), (2, 2), (4, 1)]
+    """
+    if count < 0:
+        raise ValueError(f"'count' must not be negative, got {count}")
+    if chunk < 1:
+        raise ValueError(f"'chunk' must be at least 1, got {chunk}")
+    jobs = [
+        (start, min(chunk, count - start), derive(seed, "chunk", index))
+        for index, start in enumerate(range(0, count, chunk))
+    ]
+    processes = min(worker_count(workers), len(jobs))
+    results: list[Result] = []
+    source = _spread(function, jobs, processes) if processes > 1 else _here(function, jobs)
+    for (start, size, _), result in zip(jobs, source, strict=True):
+        results.append(result)
+        if progress is not None:
+            progress(start + size, count)
+    return results
+
+
+def _here(
+    function: Callable[[int, int, int], Result], jobs: list[tuple[int, int, int]]
+) -> Iterator[Result]:
+    return (function(*job) for job in jobs)
+
+
+def _spread(
+    function: Callable[[int, int, int], Result], jobs: list[tuple[int, int, int]], processes: int
+) -> Iterator[Result]:
+    """Yield the results in order; each process may start its share of the cores' threads."""
+    import joblib  # here, so that one worker needs no process pool
+    from joblib.externals.loky import get_reusable_executor
+    from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+    threads = max(1, (os.cpu_count() or 1) // processes)
+    finished = False
+    try:
+        with (
+            warnings.catch_warnings(),
+            joblib.parallel_config(
+                "loky", inner_max_num_threads=threads, initializer=_leave_interrupts_to_the_parent
+            ),
+        ):
+            warnings.filterwarnings(
+                "ignore", r"\d+ tasks which were still"
+            )  # of an interrupted map
+            # max_nbytes: no memory maps, so that arguments are writable as they are with 1 worker
+            pool = joblib.Parallel(processes, return_as="generator", max_nbytes=None)
+            yield from pool(joblib.delayed(function)(*job) for job in jobs)
+        finished = True
+    except TerminatedWorkerError as error:
+        raise InputError(
+            "a worker process was killed, most likely for want of memory; "
+            "use fewer workers (EMULANT_WORKERS=1)"
+        ) from error
+    finally:
+        if not finished:  # an error or Ctrl-C: nobody waits for the rest
+            get_reusable_executor().shutdown(wait=True, kill_workers=True)
+
+
+def _leave_interrupts_to_the_parent() -> None:
+    """Ctrl-C reaches the whole group of processes; only the parent answers it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,0 +1,32 @@
+"""Files: atomic, hashed, the same bytes for the same content, with their provenance inside."""
+
+from emulant.store.arrays import StoredArrays, load_arrays, save_arrays
+from emulant.store.atomic import atomic_path, new_directory, new_file
+from emulant.store.describe import describe
+from emulant.store.hashing import hash_arrays, hash_file, hash_json
+from emulant.store.provenance import Provenance, current, plain
+from emulant.store.tensors import Stored, load_tensors, save_tensors
+from emulant.store.text import read_json, read_text, write_json, write_text
+
+__all__ = [
+    "Provenance",
+    "Stored",
+    "StoredArrays",
+    "atomic_path",
+    "current",
+    "describe",
+    "hash_arrays",
+    "hash_file",
+    "hash_json",
+    "load_arrays",
+    "load_tensors",
+    "new_directory",
+    "new_file",
+    "plain",
+    "read_json",
+    "read_text",
+    "save_arrays",
+    "save_tensors",
+    "write_json",
+    "write_text",
+]

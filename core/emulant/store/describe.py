@@ -1,0 +1,100 @@
+"""What is this file, who made it, and with what: the answer of ``emulant info``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from emulant.errors import InputError
+from emulant.store.arrays import load_arrays
+from emulant.store.hashing import hash_file
+from emulant.store.provenance import Provenance, plain
+from emulant.store.tensors import load_tensors
+from emulant.store.text import read_json
+
+__all__ = ["describe"]
+
+
+def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Return a JSON record of what ``path`` is, having verified that it is intact.
+
+    Raises
+    ------
+    InputError
+        The file is missing, damaged, or of no kind that Emulant writes.
+    """
+    file = Path(path)
+    if file.is_dir():
+        return _describe_directory(file)
+    if not file.exists():
+        raise InputError(f"{file}: No such file or directory")
+    suffix = file.suffix.lower()
+    if suffix == ".safetensors":
+        body = _describe_tensors(file)
+    elif suffix == ".json":
+        body = _describe_json(file)
+    elif suffix in (".html", ".md", ".csv", ".txt"):
+        body = {"kind": "text for people"}
+    else:
+        body = _describe_arrays(file)
+    return {"file": file.name, "bytes": file.stat().st_size, "hash": hash_file(file)} | body
+
+
+def _describe_arrays(file: Path) -> dict[str, Any]:
+    stored = load_arrays(file)
+    return {
+        "kind": "arrays",
+        "arrays": {name: f"{a.dtype} {_shape(a.shape)}" for name, a in stored.arrays.items()},
+        "attributes": stored.attributes,
+        "provenance": _provenance(stored.provenance),
+    }
+
+
+def _describe_tensors(file: Path) -> dict[str, Any]:
+    stored = load_tensors(file)
+    types = {name: str(t.dtype).removeprefix("torch.") for name, t in stored.tensors.items()}
+    return {
+        "kind": "tensors",
+        "content": stored.content,
+        "tensors": {n: f"{types[n]} {_shape(t.shape)}" for n, t in stored.tensors.items()},
+        "numbers": sum(t.numel() for t in stored.tensors.values()),
+        "metadata": stored.metadata,
+    }
+
+
+def _describe_json(file: Path) -> dict[str, Any]:
+    record = read_json(file)
+    fields = sorted(record) if isinstance(record, Mapping) else []
+    kind = record.get("schema", "JSON record") if isinstance(record, Mapping) else "JSON list"
+    shown = ("status", "verdict", "provenance")
+    return {
+        "kind": kind,
+        "fields": fields,
+        **{name: record[name] for name in shown if name in fields},
+    }
+
+
+def _describe_directory(directory: Path) -> dict[str, Any]:
+    known = (".safetensors", ".json", ".npz", ".h5", ".hdf5", ".html", ".csv", ".npy")
+    files = [
+        file
+        for file in sorted(directory.iterdir())
+        if file.is_file() and file.suffix.lower() in known and not file.name.startswith(".")
+    ]
+    if not files:
+        raise InputError(f"{directory}: holds no file that emulant wrote")
+    return {
+        "directory": directory.name,
+        "kind": "directory of a run",
+        "files": {file.name: describe(file) for file in files},
+    }
+
+
+def _provenance(provenance: Provenance | None) -> Any:
+    return "none: not written by an emulant command" if provenance is None else plain(provenance)
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    return "(" + ", ".join(str(length) for length in shape) + ")"
