@@ -81,7 +81,7 @@ class SimulateConfig:
     count: int = 2000
     """Independent states at each temperature."""
     algorithm: Algorithm = "wolff"
-    """Update. Wolff and Swendsen-Wang move clusters and need --field 0."""
+    """Update: by clusters (wolff, swendsen-wang) or by spins; Wolff's needs --field 0."""
     field: float = 0.0
     """External field h, J per spin."""
     seed: int = 0
@@ -97,10 +97,8 @@ class SimulateConfig:
         require_at_least(1, self.workers, "--workers")
         if not math.isfinite(self.field):
             raise InputError(f"--field: must be finite, got {self.field:g}")
-        if self.field and self.algorithm in ("wolff", "swendsen-wang"):
-            raise InputError(
-                f"--algorithm {self.algorithm}: needs --field 0; use heat-bath or metropolis"
-            )
+        if self.field and self.algorithm == "wolff":
+            raise InputError("--algorithm wolff: needs --field 0; use swendsen-wang or heat-bath")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,7 +158,7 @@ class SampleConfig:
     """Finishing sweeps of exact Monte Carlo, Swendsen-Wang and heat bath in turn. 0: the
     emulator's own states, each with its weight."""
     field: float = 0.0
-    """External field h of the finishing sweeps, J per spin; heat bath only if not 0."""
+    """External field h of the finishing sweeps, J per spin; the emulator itself knows none."""
     model: Path | None = None
     """Directory of a trained model. Default: the shipped weights."""
     seed: int = 0

@@ -14,22 +14,42 @@ Shapes: T temperatures, n states at each, L the side of the periodic square latt
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from emulant.errors import InputError
+from emulant.errors import PASS, InputError
+from emulant.parallel import chunked_map
+from emulant.progress import Progress
 from emulant.store.arrays import BARE, load_arrays, save_arrays
 from emulant.store.atomic import new_file
 from emulant.store.hashing import hash_arrays
-from emulant.store.provenance import Provenance
-from emulant_apps.ising.config import require_lattice, require_temperatures
+from emulant.store.provenance import Provenance, current
+from emulant_apps.ising.config import (
+    CRITICAL,
+    Algorithm,
+    SimulateConfig,
+    require_lattice,
+    require_temperatures,
+)
+from emulant_apps.ising.simulators import Samples
+from emulant_apps.ising.simulators import simulate as simulate_one
 
-__all__ = ["States", "checked_states", "read_states", "require_suffix", "write_states"]
+__all__ = [
+    "States",
+    "checked_states",
+    "new_states_file",
+    "read_states",
+    "run",
+    "simulate",
+    "simulate_states",
+    "write_states",
+]
 
 SUFFIXES = (".npz", ".h5", ".hdf5")
 
@@ -130,17 +150,24 @@ def write_states(path: str | Path, states: States, overwrite: bool = False) -> N
         If the extension is another, the file exists and ``overwrite`` is false, or the disk
         refuses.
     """
-    require_suffix(path)
+    file = new_states_file(path, overwrite)
     arrays: dict[str, NDArray[Any]] = {"spins": states.spins, "temperatures": states.temperatures}
     if states.log_weight is not None:
         arrays["log_weight"] = states.log_weight
-    save_arrays(new_file(path, overwrite), arrays, states.provenance, states.notes)
+    save_arrays(file, arrays, states.provenance, states.notes)
 
 
-def require_suffix(path: str | Path) -> None:
-    """Raise InputError unless ``path`` names a kind of file that holds states."""
+def new_states_file(path: str | Path, overwrite: bool = False) -> Path:
+    """Return ``path`` after checking, before any work, that states can be written there.
+
+    Raises
+    ------
+    InputError
+        If the extension is not one of states, the file exists, or its directory is read-only.
+    """
     if Path(path).suffix.lower() not in SUFFIXES:
         raise InputError(f"{path}: states are written to .npz or .h5; name such a file")
+    return new_file(path, overwrite)
 
 
 def checked_states(
@@ -210,3 +237,83 @@ def _require_signs(where: str, spins: NDArray[Any]) -> None:
         f"{where}: field 'spins' must be ±1, got {spins[first]:g} at {list(first)} "
         f"({int(wrong.sum())} such)"
     )
+
+
+def simulate(
+    lattice: int = 32,
+    temperatures: Sequence[float] = (CRITICAL,),
+    count: int = 1000,
+    algorithm: Algorithm = "wolff",
+    field: float = 0.0,
+    seed: int = 0,
+    workers: int | None = 1,
+) -> States:
+    """Return ``count`` independent true states at each temperature.
+
+    >>> simulate(lattice=4, temperatures=[2.0, 3.0], count=5).notes["algorithm"]
+    'wolff'
+    """
+    config = SimulateConfig(
+        out=Path("states.npz"),
+        lattice=lattice,
+        temperatures=tuple(float(t) for t in temperatures),
+        count=count,
+        algorithm=algorithm,
+        field=field,
+        seed=seed,
+        workers=workers,
+    )
+    return simulate_states(config)
+
+
+def simulate_states(
+    config: SimulateConfig, progress: Callable[[int, int], None] | None = None
+) -> States:
+    """Return the states that ``config`` asks for; one chain, hence one worker, a temperature.
+
+    The states at a temperature do not depend on which others are asked for.
+    """
+    found = chunked_map(
+        partial(_simulate_one, config),
+        count=len(config.temperatures),
+        chunk=1,
+        seed=config.seed,
+        workers=config.workers,
+        progress=progress,
+    )
+    notes = {
+        "algorithm": config.algorithm,
+        "steps": "clusters" if config.algorithm == "wolff" else "sweeps",
+        "spacing": [samples.spacing for samples in found],
+        "tau_energy": [samples.tau_energy for samples in found],
+        "tau_magnetisation": [samples.tau_magnetisation for samples in found],
+    }
+    return States(
+        np.stack([samples.spins for samples in found]),
+        np.array(config.temperatures, dtype=np.float64),
+        None,
+        current("ising simulate", config, config.seed),
+        notes,
+    )
+
+
+def _simulate_one(config: SimulateConfig, start: int, size: int, seed: int) -> Samples:
+    """Simulate temperature number ``start``; its own seed is not used, the temperature's is."""
+    del size, seed
+    return simulate_one(
+        config.lattice,
+        config.temperatures[start],
+        config.count,
+        config.algorithm,
+        config.field,
+        config.seed,
+    )
+
+
+def run(config: SimulateConfig) -> int:
+    """Run ``emulant ising simulate``."""
+    new_states_file(config.out)
+    with Progress("simulate", total=len(config.temperatures)) as progress:
+        states = simulate_states(config, progress.update)
+    write_states(config.out, states)
+    return PASS

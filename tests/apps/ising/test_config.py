@@ -73,6 +73,6 @@ def test_impossible_flag_is_named(kind, flags, flag):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("algorithm", ["heat-bath", "metropolis"])
-def test_a_field_is_allowed_where_no_cluster_moves(algorithm):
+@pytest.mark.parametrize("algorithm", ["swendsen-wang", "heat-bath", "metropolis"])
+def test_a_field_is_allowed_but_for_wolff(algorithm):
     assert config.SimulateConfig(**OUT, field=0.1, algorithm=algorithm).field == 0.1

@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 
 from emulant.errors import InputError
 from emulant.store.provenance import current
-from emulant_apps.ising.data import States, checked_states, read_states, write_states
+from emulant_apps.ising.config import SimulateConfig
+from emulant_apps.ising.data import (
+    States,
+    checked_states,
+    read_states,
+    simulate,
+    simulate_states,
+    write_states,
+)
 
 
 def some_states(seed=0, temperatures=(2.0, 2.5), count=3, lattice=4, weighted=False):
@@ -194,3 +202,32 @@ def test_the_field_is_what_the_provenance_says():
     made = checked_states("given", spins(1, 4, 4), 2.0, None, current("test", {"field": 0.5}, 0))
     assert made.field == 0.5
     assert checked_states("given", spins(1, 4, 4), 2.0).field == 0.0
+
+
+def test_simulation_is_reproducible_and_each_temperature_stands_alone():
+    both = simulate(lattice=4, temperatures=[2.0, 3.0], count=6, seed=5)
+    again = simulate(lattice=4, temperatures=[3.0], count=6, seed=5)
+    np.testing.assert_array_equal(both.at(3.0), again.at(3.0))
+    assert not np.array_equal(both.at(2.0), both.at(3.0))
+    other = simulate(lattice=4, temperatures=[3.0], count=6, seed=6)
+    assert not np.array_equal(again.spins, other.spins)
+
+
+def test_simulation_does_not_depend_on_the_workers():
+    ask = {"out": Path("a.npz"), "lattice": 4, "temperatures": (2.0, 3.0), "count": 3}
+    alone = simulate_states(SimulateConfig(**ask, workers=1))
+    together = simulate_states(SimulateConfig(**ask, workers=2))
+    np.testing.assert_array_equal(alone.spins, together.spins)
+    assert alone.provenance == together.provenance
+    assert alone.notes == together.notes
+    assert all(tau > 0 for tau in alone.notes["tau_energy"])
+
+
+@pytest.mark.parametrize("algorithm", ["wolff", "swendsen-wang", "heat-bath", "metropolis"])
+def test_simulated_states_have_the_enumerated_energy(algorithm):
+    # 4×4 at T = 2.6: u = -1.298807589477 by enumeration (and Kaufman), c = 0.7907797813837
+    states = simulate(lattice=4, temperatures=[2.6], count=4000, algorithm=algorithm, seed=1)
+    bonds = states.spins[0] * (np.roll(states.spins[0], 1, 1) + np.roll(states.spins[0], 1, 2))
+    u = -bonds.sum(axis=(1, 2)) / 16
+    error = np.sqrt(0.7907797813837 * 2.6**2 / 16 / len(u))
+    assert abs(u.mean() - -1.298807589477) < 4.5 * error
