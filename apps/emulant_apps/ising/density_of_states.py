@@ -56,7 +56,7 @@ class EnergyHistogram:
 def density_of_states(lattice: int) -> tuple[int, ...]:
     """Return g_k, the number of states of energy E = -2N + 4k, k = 0..N, L even, L <= 64.
 
-    One second at L = 32, half a minute at L = 64.
+    One second at L = 32, a minute at L = 64.
 
     >>> density_of_states(4)[:6]
     (2, 0, 32, 64, 424, 1728)
