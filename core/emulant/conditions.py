@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-__all__ = ["ClassEmbedding", "ContinuousEmbedding", "FiLM", "drop_conditions"]
+__all__ = ["ClassEmbedding", "ContinuousEmbedding", "FiLM", "drop_conditions", "embed"]
 
 
 class FiLM(nn.Module):
@@ -116,3 +116,20 @@ def drop_conditions(c: Tensor, rate: float, rng: torch.Generator) -> Tensor:
     dropped = torch.rand(len(c), generator=rng, device=c.device) < rate
     unknown = float("nan") if c.is_floating_point() else -1
     return c.masked_fill(dropped.reshape(-1, *(1,) * (c.ndim - 1)), unknown)
+
+
+def embed(context: nn.Module | None, c: Tensor | None) -> Tensor | None:
+    """Return ``context(c)``, shape (B, E), or None where a network has no context.
+
+    Raises
+    ------
+    ValueError
+        A context is missing, or given to a network that would not look at it.
+    """
+    if (context is None) != (c is None):
+        rule = "be None: this network has no context" if context is None else "be given"
+        raise ValueError(f"'c' must {rule}, got {None if c is None else tuple(c.shape)}")
+    if context is None:
+        return None
+    e: Tensor = context(c)
+    return e

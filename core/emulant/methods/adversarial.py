@@ -147,6 +147,11 @@ class Regulariser(Protocol):
     """A penalty on the critic, paid every ``every``-th critic turn, ``every`` times as dear."""
 
     @property
+    def name(self) -> str:
+        """What the log calls it."""
+        ...
+
+    @property
     def every(self) -> int:
         """Number of critic turns from one payment to the next."""
         ...
@@ -175,6 +180,7 @@ def _check(gamma: float, every: int) -> None:
 class R1:
     """``gamma/2 E |grad_x T(x_real)|^2`` (Mescheder 2018, eq. 9)."""
 
+    name: ClassVar[str] = "r1"
     gamma: float = 1.0
     every: int = 1
 
@@ -192,6 +198,7 @@ class R1:
 class R2:
     """``gamma/2 E |grad_x T(x_fake)|^2`` (Mescheder 2018, section 4.1)."""
 
+    name: ClassVar[str] = "r2"
     gamma: float = 1.0
     every: int = 1
 
@@ -209,6 +216,7 @@ class R2:
 class GradientPenalty:
     """``gamma E (|grad_x T(y)| - 1)^2``, y = e x_real + (1 - e) x_fake, e ~ U(0, 1) (WGAN-GP)."""
 
+    name: ClassVar[str] = "gradient_penalty"
     gamma: float = 10.0
     every: int = 1
 

@@ -17,7 +17,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from emulant.methods.game import Draws, Scores
+from emulant.methods.game import Draws
+from emulant.methods.maximum_likelihood import nll_terms
 from emulant.types import Batch, Terms
 
 __all__ = ["Companion", "EnergyDistance", "Likelihood", "energy_distance"]
@@ -46,9 +47,8 @@ class Likelihood:
         /,
     ) -> Terms:
         """Return the negative log-likelihood in nats per event, times the weight."""
-        if not isinstance(generator, Scores):
-            raise ValueError(f"'generator' must have 'log_prob', got {type(generator)}")
-        nll = -generator.log_prob(batch.x, batch.c).mean()
+        terms = nll_terms(generator, batch.x, batch.c)
+        nll = torch.stack([term.mean() for term in terms.values()]).sum()
         return Terms(self.weight * nll, {"nll": nll})
 
 

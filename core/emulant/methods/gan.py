@@ -90,15 +90,16 @@ class GAN(Generative):
         turn = int(self.critic_turns_played)
         if self.training:
             self.critic_turns_played += 1
-        due = [penalty for penalty in self.regularisers if turn % penalty.every == 0]
+        due = [regulariser for regulariser in self.regularisers if turn % regulariser.every == 0]
         with torch.no_grad():
             drawn = self.generator.draw(len(batch), rng, batch.c)
         real, fake = (self._score(x, batch.c, slope=bool(due)) for x in (batch.x, drawn))
-        parts = {"adversarial": self.adversarial_loss.critic(real.logits, fake.logits)}
+        total = self.adversarial_loss.critic(real.logits, fake.logits)
+        parts = {"adversarial": total}
         for regulariser in due:
-            name = type(regulariser).__name__.lower()
-            parts[name] = regulariser.penalty(self.critic, real, fake, rng) * regulariser.every
-        total = torch.stack(list(parts.values())).sum()
+            penalty = regulariser.every * regulariser.penalty(self.critic, real, fake, rng)
+            total = total + penalty
+            parts[regulariser.name] = penalty
         return Terms(total, {**parts, "real": real.logits.mean(), "fake": fake.logits.mean()})
 
     def _generator_bill(self, batch: Batch, rng: torch.Generator) -> Terms:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from emulant.methods.game import Draws, Generative, Scores, evaluating, require_contexts
 from emulant.types import Batch, Terms
 
-__all__ = ["MaximumLikelihood", "ScoresByPart"]
+__all__ = ["MaximumLikelihood", "ScoresByPart", "nll_terms"]
 
 
 @runtime_checkable
@@ -28,6 +28,21 @@ class ScoresByPart(Protocol):
     def nll_terms(self, x: Tensor, c: Tensor | None = None) -> Mapping[str, Tensor]:
         """Return the parts of -log q(x | c) in nats, each of shape (B,)."""
         ...
+
+
+def nll_terms(model: object, x: Tensor, c: Tensor | None = None) -> Mapping[str, Tensor]:
+    """Return the named parts of -log q(x | c), each (B,); one part where the model names none.
+
+    Raises
+    ------
+    ValueError
+        The model neither scores nor scores by part.
+    """
+    if isinstance(model, ScoresByPart):
+        return model.nll_terms(x, c)
+    if not isinstance(model, Scores):
+        raise ValueError(f"'model' must have 'log_prob', got {type(model)}")
+    return {"nll": -model.log_prob(x, c)}
 
 
 class MaximumLikelihood(Generative):
@@ -57,10 +72,7 @@ class MaximumLikelihood(Generative):
         """Return ``-E[w log q(x | c)]``."""
         if player != "model":
             raise ValueError(f"'player' must be 'model', got {player!r}")
-        if isinstance(self.model, ScoresByPart):
-            terms = dict(self.model.nll_terms(batch.x, batch.c))
-        else:
-            terms = {"nll": -cast(Scores, self.model).log_prob(batch.x, batch.c)}
+        terms = nll_terms(self.model, batch.x, batch.c)
         weight = 1.0 if batch.weight is None else batch.weight
         parts = {name: (weight * term).mean() for name, term in terms.items()}
         return Terms(torch.stack(list(parts.values())).sum(), parts)

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
-from emulant.conditions import FiLM
+from emulant.conditions import FiLM, embed
 from emulant.nets.minibatch import MinibatchStatistics
 from emulant.nets.shuffle import channels_to_space
 
@@ -181,11 +181,8 @@ class ConvGenerator(nn.Module):
 
     def forward(self, noise: Sequence[Tensor], shared: Tensor, c: Tensor | None = None) -> Tensor:
         """Return the events of given noise, one tensor (B, noise[k], *grid_k) a level."""
-        parts = [shared] if self.latent else []
-        if self.context is not None:
-            if c is None:
-                raise ValueError("'c' must be given to a generator with a context, got None")
-            parts.append(self.context(c))
+        e = embed(self.context, c)
+        parts = [part for part in (shared if self.latent else None, e) if part is not None]
         e = torch.cat(parts, 1) if parts else None
         h = noise[0]
         for k, level in enumerate(self.levels):
@@ -245,11 +242,7 @@ class ConvCritic(nn.Module):
 
     def forward(self, x: Tensor, c: Tensor | None = None, extra: Tensor | None = None) -> Tensor:
         """Return the logits, shape (B,), of events (B, channels, *grid)."""
-        e: Tensor | None = None
-        if self.context is not None:
-            if c is None:
-                raise ValueError("'c' must be given to a critic with a context, got None")
-            e = self.context(c)
+        e = embed(self.context, c)
         pooled = [] if extra is None else [extra]
         if sum(part.shape[1] for part in pooled) != self.extra:
             raise ValueError(f"'extra' must have shape (B, {self.extra}), got {extra}")

@@ -16,11 +16,14 @@ __all__ = ["MLP", "MLPCritic", "join"]
 
 def join(x: Tensor, c: Tensor | None, context: int) -> Tensor:
     """Return (x, c), shape (B, inputs + context), from x (B, ...) and c (B, ...)."""
-    if context == 0:
+    if context == 0 and c is None:
         return x.flatten(1)
     if c is None:
         raise ValueError(f"'c' must be given, shape (B, {context}), got None")
-    return torch.cat([x.flatten(1), c.flatten(1).to(x.dtype)], 1)
+    c = c.flatten(1)
+    if c.shape[1] != context:
+        raise ValueError(f"'c' must have {context} numbers a row, got {c.shape[1]}")
+    return torch.cat([x.flatten(1), c.to(x.dtype)], 1)
 
 
 class MLP(nn.Module):

@@ -86,5 +86,5 @@ def _read(path: Path) -> list[Row]:
         except ValueError as error:
             raise InputError(f"{path}: is no log of a run ({error}); move it away") from error
         if "step" in row:
-            rows.append(row)
+            rows.append(row | {"step": int(row["step"])})
     return rows

@@ -31,6 +31,7 @@ class Player:
         self.settings = settings
         self.adam = torch.optim.AdamW(
             list(self.parameters.values()),
+            fused=all(p.device.type in ("cpu", "cuda") for p in self.parameters.values()),
             lr=settings.lr,
             betas=settings.betas,
             weight_decay=settings.weight_decay,

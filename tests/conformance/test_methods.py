@@ -1,0 +1,264 @@
+"""Laws that every method obeys. A new method adds one entry to ``CASES``."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from emulant.conditions import ContinuousEmbedding
+from emulant.latents import Normal, Pushforward
+from emulant.methods import (
+    GAN,
+    R1,
+    R2,
+    EnergyDistance,
+    Generative,
+    GradientPenalty,
+    Hinge,
+    Likelihood,
+    MaximumLikelihood,
+    Method,
+    Relativistic,
+    Scores,
+    Wasserstein,
+)
+from emulant.nets.conv import ConvCritic, ConvGenerator
+from emulant.nets.initial import initial_parameters
+from emulant.nets.mlp import MLP, MLPCritic
+from emulant.rng import torch_rng
+from emulant.store.tensors import load_tensors, save_tensors
+from emulant.train import Optimiser, Plan, Resampled, fit
+from emulant.train.players import only, seat
+
+
+class Bell(nn.Module):
+    """x | c normal with mean and log deviation from a network: it draws and scores."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = MLP(1, 4, (8,))
+
+    def _law(self, c):
+        if c is None:
+            raise ValueError("'c' must be given, got None")
+        mean, log_deviation = self.net(c).chunk(2, 1)
+        return torch.distributions.Normal(mean, log_deviation.exp())
+
+    def draw(self, n, rng, c=None):
+        law = self._law(c)
+        return law.mean + law.stddev * torch.randn(n, 2, generator=rng, device=rng.device)
+
+    def log_prob(self, x, c=None):
+        return self._law(c).log_prob(x).sum(1)
+
+
+class BellByPart(Bell):
+    def nll_terms(self, x, c=None):
+        first, second = (-self._law(c).log_prob(x)).unbind(1)
+        return {"first": first, "second": second}
+
+
+def vector_gan(*args, context=1, **options):
+    generator = Pushforward(MLP(2, 2, (8,), context=context), Normal((2,)))
+    return GAN(generator, MLPCritic(2, (8,), context=context), *args, **options)
+
+
+def conv_gan(norm):
+    def context():
+        return ContinuousEmbedding([0.0], [1.0], 4)
+
+    generator = ConvGenerator(
+        (4, 4), 1, (8, 4), (2, 1), context=context(), embedded=4, latent=2, norm=norm
+    )
+    critic = ConvCritic(2, 1, (4, 8), context=context(), embedded=4, group=4, norm=norm)
+    return GAN(generator, critic, Relativistic(), (R1(0.1, every=2), R2(0.1, every=2)))
+
+
+@dataclass(frozen=True)
+class Case:
+    """A method small enough for a law, and the shape of its events."""
+
+    name: str
+    make: Callable[[], Method]
+    event: tuple[int, ...] = (2,)
+    conditional: bool = True
+    flat: tuple[str, ...] = ()
+    """Parameters that no bill depends on, by the method's own theory."""
+
+    def __str__(self) -> str:
+        return self.name
+
+
+CONSTANT = ("critic.layers.2.bias",)
+"""The critic's last bias: differences of logits do not see a constant, nor does the hinge
+where all events lie within its margin."""
+
+CASES = [
+    Case("gan", vector_gan),
+    Case("gan-unconditional", lambda: vector_gan(context=0), conditional=False),
+    Case("gan-hinge", lambda: vector_gan(Hinge(), critic_turns=2), flat=CONSTANT),
+    Case("gan-wasserstein", lambda: vector_gan(Wasserstein(), (GradientPenalty(),)), flat=CONSTANT),
+    Case("gan-relativistic", lambda: vector_gan(Relativistic(), (R1(), R2())), flat=CONSTANT),
+    Case(
+        "gan-companions",
+        lambda: GAN(
+            Bell(),
+            MLPCritic(2, (8,), context=1),
+            companions=(Likelihood(0.5), EnergyDistance(lambda x, _: x, group=4)),
+        ),
+    ),
+    Case("gan-conv", lambda: conv_gan("none"), event=(1, 4, 4), flat=("critic.head.2.bias",)),
+    Case(
+        "gan-conv-batchnorm",
+        lambda: conv_gan("batch"),
+        event=(1, 4, 4),
+        # batch normalisation subtracts the bias of the convolution before it
+        flat=(
+            "critic.head.2.bias",
+            *(f"critic.levels.{k}.conv.bias" for k in range(2)),
+            *(f"generator.levels.{k}.{p}.conv.bias" for k in range(2) for p in ("first", "second")),
+        ),
+    ),
+    Case("maximum-likelihood", lambda: MaximumLikelihood(Bell())),
+    Case("maximum-likelihood-parts", lambda: MaximumLikelihood(BellByPart())),
+]
+EVENTS = 64
+
+every_method = pytest.mark.parametrize("case", CASES, ids=str)
+
+
+def build(case: Case, seed: int = 0) -> Method:
+    with initial_parameters(torch_rng(seed, "nets")):
+        return case.make()
+
+
+def source(case: Case, seed: int = 0) -> Resampled:
+    rng = torch_rng(seed, "data")
+    x = torch.randn(EVENTS, *case.event, generator=rng)
+    return Resampled(x, torch.randn(EVENTS, 1, generator=rng) if case.conditional else None, size=8)
+
+
+def contexts(case: Case, n: int) -> Tensor | None:
+    return torch.linspace(-1, 1, n)[:, None] if case.conditional else None
+
+
+def train(method: Method, case: Case, steps: int = 3, seed: int = 0) -> Method:
+    optimisers = {name: Optimiser(1e-2) for name in method.players()}
+    plan = Plan(optimisers, steps=steps, seed=seed)
+    fit(method, source(case), plan, device="cpu", progress=lambda *_: None)
+    return method
+
+
+@every_method
+def test_each_parameter_has_one_owner(case):
+    method = build(case)
+    owned = [p for module in method.players().values() for p in module.parameters()]
+    assert len({id(p) for p in owned}) == len(owned)
+    assert {id(p) for p in owned} == {id(p) for p in method.parameters()}
+
+
+@every_method
+def test_every_player_takes_a_turn_and_every_turn_has_a_player(case):
+    method = build(case)
+    assert set(method.turns) == set(method.players())
+
+
+@every_method
+def test_gradients_reach_every_parameter_of_the_player_and_no_other(case):
+    method = train(build(case), case)  # a few steps, so that layers that start at zero have moved
+    players = seat(method, {name: Optimiser() for name in method.players()})
+    batch = source(case).batch(0, torch_rng(0))
+    for name in dict.fromkeys(method.turns):
+        method.zero_grad()
+        with only(players[name], players):
+            method.loss(name, batch, torch_rng(0)).total.backward()
+        for parameter_name, parameter in method.named_parameters():
+            if parameter_name not in players[name].parameters:
+                assert parameter.grad is None, f"{name} moved {parameter_name}"
+            else:
+                assert parameter.grad is not None, f"{name} does not reach {parameter_name}"
+                reached = float(parameter.grad.abs().max()) > 0
+                assert reached or parameter_name in case.flat, parameter_name
+    assert all(p.requires_grad for p in method.parameters())
+
+
+@every_method
+def test_the_bill_is_a_finite_scalar_with_named_scalar_parts(case):
+    method = build(case)
+    batch = source(case).batch(0, torch_rng(0))
+    for name in method.turns:
+        terms = method.loss(name, batch, torch_rng(0))
+        assert terms.total.shape == ()
+        assert terms.parts
+        for part in (terms.total, *terms.parts.values()):
+            assert part.shape == ()
+            assert bool(torch.isfinite(part))
+
+
+@every_method
+def test_the_same_seed_gives_the_same_method_and_another_seed_another(case):
+    runs = [train(build(case), case, seed=seed).state_dict() for seed in (0, 0, 1)]
+    same, different = (
+        [torch.equal(value, other[name]) for name, value in runs[0].items()] for other in runs[1:]
+    )
+    assert all(same)
+    assert not all(different)
+
+
+@every_method
+def test_samples_have_the_shape_and_type_of_events(case):
+    method = build(case)
+    assert isinstance(method, Generative)
+    x = method.sample(5, torch_rng(0), contexts(case, 5))
+    assert x.shape == (5, *case.event)
+    assert x.dtype == torch.float32
+    assert not x.requires_grad
+    assert method.training
+    assert torch.equal(x, method.sample(5, torch_rng(0), contexts(case, 5)))
+    assert not torch.equal(x, method.sample(5, torch_rng(1), contexts(case, 5)))
+
+
+@every_method
+def test_a_saved_method_draws_the_same_bytes(case, tmp_path):
+    method = train(build(case), case)
+    save_tensors(tmp_path / "model.safetensors", method.state_dict(), {})
+    other = build(case, seed=1)
+    other.load_state_dict(load_tensors(tmp_path / "model.safetensors").tensors)
+    first, second = (m.sample(5, torch_rng(0), contexts(case, 5)) for m in (method, other))
+    assert first.numpy().tobytes() == second.numpy().tobytes()
+
+
+@every_method
+def test_scores_where_there_are_any_are_one_number_an_event(case):
+    method, batch = build(case), source(case).batch(0, torch_rng(0))
+    assert not isinstance(method, Scores) or method.log_prob(batch.x, batch.c).shape == (8,)
+
+
+@every_method
+def test_half_precision_is_finite(case):
+    method = build(case)
+    batch = source(case).batch(0, torch_rng(0))
+    fabric = Fabric(accelerator="cpu", devices=1, precision="bf16-mixed")
+    for name in method.turns:
+        method.zero_grad()
+        with fabric.autocast():
+            total = method.loss(name, batch, torch_rng(0)).total
+        total.backward()
+        gradients = [p.grad for p in method.players()[name].parameters() if p.grad is not None]
+        assert gradients
+        assert all(bool(torch.isfinite(g).all()) for g in gradients)
+
+
+@every_method
+def test_what_cannot_be_is_refused(case):
+    method = build(case)
+    with pytest.raises(ValueError, match="'player' must be"):
+        method.loss("nobody", source(case).batch(0, torch_rng(0)), torch_rng(0))
+    with pytest.raises(ValueError, match="'c' must"):
+        method.sample(5, torch_rng(0), torch.zeros(3, 1))
+    if case.conditional:
+        with pytest.raises(ValueError, match="'c' must"):
+            method.sample(5, torch_rng(0), None)
