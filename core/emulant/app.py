@@ -148,7 +148,7 @@ def resolve(target: str) -> Any:
         missing = (error.name or "").partition(".")[0]
         if missing in {"", "emulant", HOME, module.partition(".")[0]}:
             raise  # a broken file, not a missing extra
-        raise InputError(f"needs the package '{missing}'; install it with pip") from error
+        raise InputError(f"{module} needs the package '{missing}'; pip install it") from error
     return getattr(room, attribute)
 
 
