@@ -31,6 +31,9 @@ __all__ = [
 CRITICAL = 2.0 / math.log(1.0 + math.sqrt(2.0))
 """Onsager's critical temperature of the infinite square lattice, J/k_B."""
 
+COLDEST, HOTTEST = 0.01, 1e4
+"""Range of the exact results in floating point, J/k_B."""
+
 Algorithm = Literal["wolff", "swendsen-wang", "heat-bath", "metropolis"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 
@@ -42,12 +45,14 @@ def require_lattice(lattice: int, where: str = "--lattice") -> None:
 
 
 def require_temperatures(temperatures: Sequence[float], where: str = "--temperatures") -> None:
-    """Raise InputError unless every temperature is finite, above 0 and given once."""
+    """Raise InputError unless each temperature is above 0, where f is computed, and given once."""
     if len(temperatures) == 0:
         raise InputError(f"{where}: give at least one temperature, in units of J/k_B")
     for value in temperatures:
-        if not (math.isfinite(value) and value > 0):
+        if not 0 < value < math.inf:
             raise InputError(f"{where}: a temperature must be finite and above 0, got {value:g}")
+        if not COLDEST <= value <= HOTTEST:
+            raise InputError(f"{where}: must lie between {COLDEST} and {HOTTEST:g}, got {value:g}")
     repeated = {float(value) for value in temperatures if list(temperatures).count(value) > 1}
     if repeated:
         raise InputError(f"{where}: {min(repeated):g} is given more than once; give it once")
@@ -195,9 +200,9 @@ class ValidateConfig:
     reference: int = 20_000
     """Independent Wolff states at each temperature when there is no --truth; 0: exact results
     only."""
-    tolerance: Literal["shipped", "raw", "quick"] = "shipped"
-    """Which row of tolerances to judge by: those asked of finished states, of the emulator's own
-    states, or of a ten-minute emulator."""
+    tolerance: Literal["raw", "finished", "quick"] | None = None
+    """Tolerances to judge by: those set for the emulator's own states, for finished states, or
+    for a ten-minute emulator. Default: raw for states that carry weights, else finished."""
     field: float | None = None
     """External field h of the states, J per spin. Default: what their provenance says, else 0."""
     seed: int = 0

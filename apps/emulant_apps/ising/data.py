@@ -14,6 +14,7 @@ Shapes: T temperatures, n states at each, L the side of the periodic square latt
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -316,4 +317,7 @@ def run(config: SimulateConfig) -> int:
     with Progress("simulate", total=len(config.temperatures)) as progress:
         states = simulate_states(config, progress.update)
     write_states(config.out, states)
+    from emulant_apps.ising.tables import states_table  # here: it is made of States
+
+    sys.stdout.write(states_table(states))
     return PASS

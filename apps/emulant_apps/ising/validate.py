@@ -1,0 +1,338 @@
+"""Certify spin states: against exact results, true states, and the Hamiltonian itself.
+
+Every temperature is a case. Its statistics and tolerances are those of
+:mod:`emulant_apps.ising.criteria`; the truth is exact where a formula exists, else true states,
+given or simulated here with a stream of their own. The checks need no true state:
+
+- Callen's identities, in units of the largest |F|, so that the tolerance is half that of u;
+- drift of ⟨u⟩, ⟨|m|⟩ and ⟨m²⟩ under Swendsen-Wang and heat bath;
+- of weighted states, ln Z against Kaufman's and the effective sample size against n.
+
+The first two say *fail* when they resolve a fault, and otherwise leave the verdict to u and |m|.
+
+States in chain order that are correlated, as a person's own may be, are judged in blocks of
+many autocorrelation times, which are the independent units.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from emulant.certify import Case, Certificate, Check, certify
+from emulant.errors import InputError
+from emulant.progress import Progress
+from emulant.rng import derive, numpy_rng
+from emulant.store import current, new_directory, plain
+from emulant_apps.ising.autocorrelation import integrated_autocorrelation_time
+from emulant_apps.ising.config import SimulateConfig, ValidateConfig
+from emulant_apps.ising.criteria import (
+    LEVELS,
+    Law,
+    Level,
+    Name,
+    Rows,
+    exact_answers,
+    exact_laws,
+    integers,
+    statistics,
+)
+from emulant_apps.ising.data import States, read_states, simulate_states
+from emulant_apps.ising.exact import kaufman
+from emulant_apps.ising.hamiltonian import Floats, Ints, Spins
+from emulant_apps.ising.reference_free import CALLEN_FUNCTIONS, Discrepancies, callen, drift
+from emulant_apps.ising.weights import effective_sample_size, ln_mean_weight
+
+__all__ = ["certificate", "reference_states", "run"]
+
+CORRELATED = 0.75
+"""Blocks are formed when τ, in states, is above this by two errors; 0.5 is independent."""
+
+
+def run(config: ValidateConfig) -> int:
+    """Run ``emulant ising validate``."""
+    states = read_states(config.states, config.temperatures)
+    if config.field is not None:
+        states = _in_field(states, config.field)
+    truth = None if config.truth is None else read_states(config.truth)
+    _require_match(states, truth, config)
+    with _fresh(config.out) as directory:
+        if truth is None and config.reference:
+            with Progress("reference", len(states.temperatures)) as progress:
+                truth = reference_states(
+                    states, config.reference, config.seed, config.workers, progress.update
+                )
+        found = certificate(states, truth, config.tolerance, config.seed, config.workers)
+        found = replace(found, provenance=_provenance(config, states, truth))
+        from emulant_apps.ising.report import figures  # here: matplotlib is slow to import
+
+        found.write(directory, figures(states, truth))
+    sys.stdout.write(found.table())
+    if found.verdict == "underpowered":
+        sys.stdout.write(
+            "Too few states for these tolerances: draw more, or ask for less by --tolerance quick.\n"
+        )
+    return found.status
+
+
+def certificate(
+    states: States,
+    truth: States | None = None,
+    tolerance: Name | None = None,
+    seed: int = 0,
+    workers: int | None = 1,
+) -> Certificate:
+    """Return the certificate of ``states``.
+
+    Parameters
+    ----------
+    truth
+        True states at the same temperatures; None: exact answers only.
+    tolerance
+        See :data:`emulant_apps.ising.criteria.LEVELS`; default: raw for states that carry
+        weights, else finished.
+
+    Raises
+    ------
+    InputError
+        If truth lacks a temperature, or there is neither truth nor an exact answer.
+    """
+    if tolerance is None:
+        tolerance = "finished" if states.log_weight is None else "raw"
+    level, rows = LEVELS[tolerance], Rows.layout(states.lattice)
+    prepared = [
+        _case(states, truth, index, rows, seed) for index in range(len(states.temperatures))
+    ]
+    cases = [item.case for item in prepared]
+    measured = statistics(rows, level)
+    if truth is None:
+        measured = tuple(s for s in measured if all(s.name in case.exact for case in cases))
+    known = {s.name for s in measured}
+    cases = [replace(c, exact={k: v for k, v in c.exact.items() if k in known}) for c in cases]
+    if not measured:
+        raise InputError("--reference: in a field there are no exact results; ask for true states")
+    return certify(
+        cases,
+        measured,
+        seed,
+        workers=workers,
+        checks=_checks(states, level, seed),
+        title=f"Ising states, {states.lattice} × {states.lattice}",
+        notes=[note for item in prepared for note in item.notes] + _notes(states, truth, level),
+    )
+
+
+def reference_states(
+    states: States,
+    count: int,
+    seed: int,
+    workers: int | None = 1,
+    progress: Callable[[int, int], None] | None = None,
+) -> States:
+    """Return ``count`` true states at each temperature, from streams that made no other states."""
+    config = SimulateConfig(
+        out=Path("reference.npz"),
+        lattice=states.lattice,
+        temperatures=tuple(states.temperatures.tolist()),
+        count=count,
+        algorithm="swendsen-wang" if states.field else "wolff",
+        field=states.field,
+        seed=derive(seed, "ising reference"),
+        workers=workers,
+    )
+    return simulate_states(config, progress)
+
+
+@dataclass(frozen=True, eq=False)
+class _Prepared:
+    """A case whose samples are rows of features, and what must be said about it."""
+
+    case: Case
+    notes: tuple[str, ...]
+
+
+def _case(states: States, truth: States | None, index: int, rows: Rows, seed: int) -> _Prepared:
+    t = float(states.temperatures[index])
+    label, external = f"T = {t:.6g}", states.field
+    spins, true = states.spins[index], None if truth is None else truth.at(t)
+    known = exact_laws(states.lattice, t, external)
+    base = spins if true is None else true
+    laws = {name: known.get(name, Law.of(values)) for name, values in integers(base).items()}
+    rng = numpy_rng(seed, "ising histogram", label)
+    own = rows.of(spins, laws, rng, external)
+    groups, notes = None, []
+    if states.log_weight is None:
+        groups = _blocks(own)
+        if groups is not None:
+            notes.append(
+                f"{label}: the states are correlated; they count as {groups[-1] + 1} independent "
+                "blocks."
+            )
+    true_rows = None if true is None else rows.of(true, laws, rng, external)
+    case = Case(
+        label,
+        own,
+        true_rows,
+        exact_answers(states.lattice, t, known, external),
+        groups,
+        None if true_rows is None else _blocks(true_rows),
+        None if states.log_weight is None else states.log_weight[index],
+        {"T": t, "N": states.lattice**2, "L": states.lattice, "h": external},
+        extrapolated=t in states.notes.get("extrapolated", ()),
+    )
+    return _Prepared(case, tuple(notes))
+
+
+def _blocks(rows: Floats) -> Ints | None:
+    """Return the independent unit of each row, or None if each is one; u and |m| decide."""
+    found = [integrated_autocorrelation_time(rows[:, k]) for k in (0, 2)]
+    slowest = max(found, key=lambda x: x.tau - 2 * x.error)
+    if slowest.tau - 2 * slowest.error < CORRELATED:
+        return None
+    length = math.ceil(20 * slowest.tau)
+    return np.asarray(np.arange(len(rows)) // length, dtype=np.int64)
+
+
+def _checks(states: States, level: Level, seed: int) -> list[Check]:
+    found = []
+    family = len(states.temperatures)
+    for index, t in enumerate(states.temperatures.tolist()):
+        spins = states.spins[index]
+        if len(spins) > 1:
+            found.append(_callen(spins, t, states.field, level, family))
+            moved = drift(spins, t, states.field, seed=derive(seed, "ising drift", index))
+            allowed = np.array([level.energy, level.magnetisation, 2 * level.magnetisation])
+            found.append(_worst("drift of", t, moved, allowed, family))
+        if states.log_weight is not None and not states.field:
+            found += _weight_checks(states.log_weight[index], states.lattice, t, level, family)
+    return found
+
+
+def _callen(spins: Spins, t: float, external: float, level: Level, family: int) -> Check:
+    found = callen(spins, t, external)
+    up = np.ones((1, *spins.shape[1:]), dtype=np.int16)
+    largest = np.array([float(F(up).max()) for F in CALLEN_FUNCTIONS.values()])
+    scaled = Discrepancies(found.names, found.differences / largest, found.errors / largest)
+    return _worst("Callen,", t, scaled, np.full(len(largest), level.energy / 2), family)
+
+
+def _worst(what: str, t: float, found: Discrepancies, allowed: Floats, family: int) -> Check:
+    """Return the check of the discrepancy that is the largest share of what is allowed."""
+    reach = (np.abs(found.differences) + 2 * found.errors) / allowed
+    k = int(np.argmax(reach))
+    check = Check.judged(
+        f"{what} {found.names[k]}, T = {t:.6g}",
+        value=float(found.differences[k]),
+        expected=0.0,
+        error=max(float(found.errors[k]), 1e-12),
+        tolerance=float(allowed[k]),
+        family=family * len(found.names),
+        note=f"The worst of {', '.join(found.names)}.",
+    )
+    if check.verdict != "underpowered":
+        return check
+    note = f"{check.note} Not resolved; the verdict is left to u and |m|."
+    return replace(check, verdict="reported", note=note)
+
+
+def _weight_checks(
+    log_weight: Floats, lattice: int, t: float, level: Level, family: int
+) -> Iterator[Check]:
+    """Yield ln Z against Kaufman's and ESS / n against one."""
+    ln_z = ln_mean_weight(log_weight)
+    size = float(effective_sample_size(log_weight))
+    blocks = np.array_split(log_weight, min(20, len(log_weight)))
+    spread = np.std([float(effective_sample_size(block)) for block in blocks])
+    for name, value, expected, error, allowed in (
+        ("ln Z", ln_z.value, kaufman(lattice, t).log_z, ln_z.error, level.ln_z),
+        ("ESS / n", size, 1.0, float(spread) / math.sqrt(max(1, len(blocks) - 1)), level.lost_size),
+    ):
+        label = f"{name}, T = {t:.6g}"
+        if allowed is None or not error > 0:
+            yield Check(label, value, expected, error, math.inf, "reported")
+        else:
+            yield Check.judged(
+                label,
+                value=value,
+                expected=expected,
+                error=error,
+                tolerance=allowed,
+                family=family,
+                note="From the weights e^(-E/T) / q." if name == "ln Z" else "Kong's, of n draws.",
+            )
+
+
+def _notes(states: States, truth: States | None, level: Level) -> list[str]:
+    notes = [f"Tolerances: {level.by}."]
+    if truth is None:
+        notes.append("Truth: exact results only; what they do not know is not shown.")
+    elif "algorithm" in truth.notes:
+        notes.append(
+            f"Truth: {truth.count} states a temperature by {truth.notes['algorithm']}, "
+            "4 autocorrelation times apart, and exact results where they exist."
+        )
+    if isinstance(finished := states.notes.get("finished"), list):
+        notes.append(f"The states were finished by {len(finished)} sweeps: {', '.join(finished)}.")
+    return notes
+
+
+def _require_match(states: States, truth: States | None, config: ValidateConfig) -> None:
+    """Refuse, before any work, a truth that does not belong to the states."""
+    if truth is None:
+        if states.field and not config.reference:
+            raise InputError("--reference 0: in a field there are no exact results; give --truth")
+        return
+    if truth.lattice != states.lattice:
+        raise InputError(
+            f"{config.truth}: field 'spins' has side {truth.lattice}, {config.states} has "
+            f"{states.lattice}; they must match"
+        )
+    if truth.field != states.field:
+        raise InputError(
+            f"{config.truth}: made in the field h = {truth.field:g}, {config.states} in "
+            f"{states.field:g}; they must match"
+        )
+    missing = _absent(states.temperatures.tolist(), truth)
+    if missing:
+        listed = ", ".join(f"{t:.10g}" for t in missing)
+        raise InputError(f"{config.truth}: field 'temperatures' lacks {listed}")
+    if min(truth.count, states.count) < 2:
+        raise InputError(f"{config.states}: at least 2 states a temperature are needed")
+
+
+def _absent(temperatures: Sequence[float], truth: States) -> list[float]:
+    return [t for t in temperatures if not np.isclose(truth.temperatures, t, rtol=1e-9).any()]
+
+
+def _in_field(states: States, external: float) -> States:
+    """Return the states with ``external`` recorded as their field."""
+    found = states.provenance or current("a person's own file", {}, None)
+    return replace(states, provenance=replace(found, config={**found.config, "field": external}))
+
+
+def _provenance(config: ValidateConfig, states: States, truth: States | None) -> Mapping[str, Any]:
+    record: dict[str, Any] = plain(
+        current("ising validate", config, config.seed, data=states.fingerprint)
+    )
+    record["states"] = "a person's own" if states.provenance is None else plain(states.provenance)
+    record["truth"] = None if truth is None else truth.fingerprint
+    return record
+
+
+@contextlib.contextmanager
+def _fresh(path: Path) -> Iterator[Path]:
+    """Yield a new directory, and remove it again if nothing came to lie in it."""
+    existed = path.exists()
+    directory = new_directory(path)
+    try:
+        yield directory
+    finally:
+        if not existed and not any(directory.iterdir()):
+            directory.rmdir()
