@@ -222,6 +222,12 @@ def test_what_a_gan_cannot_use_is_refused():
     batch = Batch(torch.zeros(4, 1), torch.zeros(4, 1), torch.ones(4))
     with pytest.raises(ValueError, match=r"'batch\.weight'"):
         gan().loss("critic", batch, torch_rng(0))
+    wide = Batch(torch.zeros(4, 2), torch.zeros(4, 1))
+    with pytest.raises(ValueError, match=r"\(4, 2\), got \(4, 1\)"):
+        gan().loss("critic", wide, torch_rng(0))
+    column = GAN(gan().generator, MLP(1, 1, context=1))
+    with pytest.raises(ValueError, match=r"'critic' must return shape \(4,\), got \(4, 1\)"):
+        column.loss("critic", Batch(torch.zeros(4, 1), torch.zeros(4, 1)), torch_rng(0))
     with pytest.raises(ValueError, match="'generator' must have a method 'draw'"):
         GAN(MLP(1, 1), MLPCritic(1))
     with pytest.raises(ValueError, match="'critic_turns'"):

@@ -27,7 +27,9 @@ __all__ = ["Companion", "EnergyDistance", "Likelihood", "energy_distance"]
 class Companion(Protocol):
     """A term that a generator pays beside the adversarial one."""
 
-    def __call__(self, generator: Draws, batch: Batch, fake: Tensor, rng: torch.Generator) -> Terms:
+    def __call__(
+        self, generator: Draws, batch: Batch, fake: Tensor, rng: torch.Generator, /
+    ) -> Terms:
         """Return the weighted term and its unweighted parts."""
         ...
 

@@ -20,7 +20,15 @@ from torch import Tensor, nn
 
 from emulant.types import Batch, Terms
 
-__all__ = ["Draws", "Generative", "Method", "Scores", "evaluating", "require_contexts"]
+__all__ = [
+    "Draws",
+    "Generative",
+    "Method",
+    "Scores",
+    "evaluating",
+    "full_precision",
+    "require_contexts",
+]
 
 
 class Method(nn.Module):
@@ -81,3 +89,8 @@ def require_contexts(n: int, c: Tensor | None) -> None:
     """Raise unless there is one context for each of ``n`` events, or none at all."""
     if c is not None and len(c) != n:
         raise ValueError(f"'c' must hold one context for each of {n} events, got {len(c)}")
+
+
+def full_precision(t: Tensor) -> Tensor:
+    """Return ``t`` with at least 32 bits: sums over a batch need more than bf16 has."""
+    return t.to(torch.promote_types(t.dtype, torch.float32))

@@ -18,7 +18,13 @@ from torch import Tensor, nn
 
 from emulant.methods.adversarial import AdversarialLoss, NonSaturating, Regulariser, Scored
 from emulant.methods.companions import Companion
-from emulant.methods.game import Draws, Generative, evaluating, require_contexts
+from emulant.methods.game import (
+    Draws,
+    Generative,
+    evaluating,
+    full_precision,
+    require_contexts,
+)
 from emulant.types import Batch, Terms
 
 __all__ = ["GAN"]
@@ -92,7 +98,7 @@ class GAN(Generative):
             self.critic_turns_played += 1
         due = [regulariser for regulariser in self.regularisers if turn % regulariser.every == 0]
         with torch.no_grad():
-            drawn = self.generator.draw(len(batch), rng, batch.c)
+            drawn = self._draw(batch, rng)
         real, fake = (self._score(x, batch.c, slope=bool(due)) for x in (batch.x, drawn))
         total = self.adversarial_loss.critic(real.logits, fake.logits)
         parts = {"adversarial": total}
@@ -103,12 +109,12 @@ class GAN(Generative):
         return Terms(total, {**parts, "real": real.logits.mean(), "fake": fake.logits.mean()})
 
     def _generator_bill(self, batch: Batch, rng: torch.Generator) -> Terms:
-        fake = self.generator.draw(len(batch), rng, batch.c)
+        fake = self._draw(batch, rng)
         real_logits = None
         if self.adversarial_loss.paired:
             with torch.no_grad():
-                real_logits = self.critic(batch.x, batch.c)
-        total = self.adversarial_loss.generator(real_logits, self.critic(fake, batch.c))
+                real_logits = self._logits(batch.x, batch.c)
+        total = self.adversarial_loss.generator(real_logits, self._logits(fake, batch.c))
         parts = {"adversarial": total}
         for companion in self.companions:
             terms = companion(self.generator, batch, fake, rng)
@@ -118,7 +124,20 @@ class GAN(Generative):
 
     def _score(self, x: Tensor, c: Tensor | None, slope: bool) -> Scored:
         x = x.detach().requires_grad_(slope)
-        return Scored(x, c, self.critic(x, c))
+        return Scored(x, c, self._logits(x, c))
+
+    def _draw(self, batch: Batch, rng: torch.Generator) -> Tensor:
+        fake = self.generator.draw(len(batch), rng, batch.c)
+        if fake.shape != batch.x.shape:
+            shapes = f"{tuple(batch.x.shape)}, got {tuple(fake.shape)}"
+            raise ValueError(f"'generator' must draw events of the shape of the data, {shapes}")
+        return fake
+
+    def _logits(self, x: Tensor, c: Tensor | None) -> Tensor:
+        logits = full_precision(self.critic(x, c))
+        if logits.shape != (len(x),):
+            raise ValueError(f"'critic' must return shape ({len(x)},), got {tuple(logits.shape)}")
+        return logits
 
     def sample(self, n: int, rng: torch.Generator, c: Tensor | None = None) -> Tensor:
         """Return ``n`` events of the generator, shape (n, *X)."""

@@ -15,7 +15,14 @@ from typing import Protocol, cast, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from emulant.methods.game import Draws, Generative, Scores, evaluating, require_contexts
+from emulant.methods.game import (
+    Draws,
+    Generative,
+    Scores,
+    evaluating,
+    full_precision,
+    require_contexts,
+)
 from emulant.types import Batch, Terms
 
 __all__ = ["MaximumLikelihood", "ScoresByPart", "nll_terms"]
@@ -74,7 +81,7 @@ class MaximumLikelihood(Generative):
             raise ValueError(f"'player' must be 'model', got {player!r}")
         terms = nll_terms(self.model, batch.x, batch.c)
         weight = 1.0 if batch.weight is None else batch.weight
-        parts = {name: (weight * term).mean() for name, term in terms.items()}
+        parts = {name: (weight * full_precision(term)).mean() for name, term in terms.items()}
         return Terms(torch.stack(list(parts.values())).sum(), parts)
 
     def sample(self, n: int, rng: torch.Generator, c: Tensor | None = None) -> Tensor:
