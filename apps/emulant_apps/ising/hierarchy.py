@@ -29,6 +29,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 import numpy as np
 import torch
@@ -207,7 +208,7 @@ class HierarchicalGenerator(nn.Module):
         order, c, b = self._grouped(n, c)
         e, K = self.context(c[::b]), 1 / c[::b, :1, None]
         x = torch.zeros(n // b, order.lattice**2, b, device=e.device)
-        x = _placed(x, order.seed, self.seeds[str(order.lattice)].draw(e, b, rng))
+        x = _placed(x, order.seed, self._seed(order.lattice).draw(e, b, rng))
         for stage in order.stages:
             x = _placed(x, stage.sites, draw_signs(self._logits(stage, x, e), rng))
         x = _placed(x, order.screened, draw_signs(_screened_logits(order, x, K), rng))
@@ -249,11 +250,14 @@ class HierarchicalGenerator(nn.Module):
         self, order: Decimation, spins: Tensor, e: Tensor
     ) -> dict[str, tuple[np.ndarray, Tensor]]:
         """Return sites and logits (G, S, b) of every learned stage, teacher-forced."""
-        seed = self.seeds[str(order.lattice)](spins[:, order.seed], e)
+        seed = self._seed(order.lattice)(spins[:, order.seed], e)
         logits = {"seed": (order.seed, seed)}
         for stage in order.stages:
             logits[stage.name] = (stage.sites, self._logits(stage, spins, e))
         return logits
+
+    def _seed(self, lattice: int) -> _SeedNet:
+        return cast(_SeedNet, self.seeds[str(lattice)])
 
     def _logits(self, stage: Stage, x: Tensor, e: Tensor) -> Tensor:
         """Return the logits of a stage, (G, S, b), given the spins x (G, N, b)."""

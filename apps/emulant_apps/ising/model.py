@@ -166,8 +166,10 @@ def load_model(directory: Path) -> Model:
     record: Mapping[str, Any] = stored.metadata
     if record.get("kind") != RECORD:
         raise InputError(f"{file}: these are not the weights of an Ising emulator")
-    lists = {k: tuple(v) if isinstance(v, list) else v for k, v in record["sizes"].items()}
-    sizes = Sizes(**lists)
+    fields: dict[str, Any] = {
+        k: tuple(v) if isinstance(v, list) else v for k, v in record["sizes"].items()
+    }
+    sizes = Sizes(**fields)
     network = build(sizes)
     network.load_state_dict(dict(stored.tensors))
     network.eval()
