@@ -28,7 +28,7 @@ from emulant.nets.initial import initial_parameters
 from emulant.progress import Progress
 from emulant.rng import torch_rng
 from emulant.store.provenance import current
-from emulant.train import Optimiser, Plan, fit
+from emulant.train import Optimiser, Plan, begun, fit
 from emulant_apps.ising.adversary import PlainCritic, SpinCritic, SpinFeatures
 from emulant_apps.ising.bank import Bank
 from emulant_apps.ising.config import CRITICAL, SimulateConfig, TrainConfig
@@ -150,7 +150,9 @@ def train(config: TrainConfig) -> Path:
         fingerprint = bank.fingerprint
         method = _method(name, stage, recipe, generator, bank, config.seed)
         plan = _plan(config, recipe, name, stage, tuple(method.players()))
-        fitted = fit(method, bank, plan, config.out / name, config.resume, device=config.device)
+        place = config.out / name
+        resume = config.resume and begun(place)  # a run may have stopped before its last stage
+        fitted = fit(method, bank, plan, place, resume, device=config.device)
         states = _owned(fitted.ema_state, "model." if name == "likelihood" else "generator.")
     made = current("ising train", config, config.seed, data=fingerprint)
     save_model(config.out, sizes, states, temperatures, made)

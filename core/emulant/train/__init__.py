@@ -4,6 +4,7 @@ from emulant.train.interruption import Interrupted
 from emulant.train.loop import Fitted, fit
 from emulant.train.plan import Optimiser, Plan
 from emulant.train.players import DivergenceError
+from emulant.train.run import begun
 from emulant.train.source import Resampled, Source
 
 __all__ = [
@@ -14,5 +15,6 @@ __all__ = [
     "Plan",
     "Resampled",
     "Source",
+    "begun",
     "fit",
 ]

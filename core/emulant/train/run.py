@@ -19,7 +19,14 @@ from emulant.train.checkpoint import Point, load, save
 from emulant.train.plan import Plan
 from emulant.train.players import Player
 
-__all__ = ["Run", "record_of"]
+__all__ = ["Run", "begun", "record_of"]
+
+CHECKPOINT = "checkpoint.safetensors"
+
+
+def begun(out: Path) -> bool:
+    """Return whether ``out`` holds a run that can be resumed."""
+    return (out / CHECKPOINT).exists()
 
 
 @dataclass(slots=True)
@@ -39,7 +46,7 @@ class Run:
     @property
     def checkpoint(self) -> Path | None:
         """Return the path of the checkpoint, if any is kept."""
-        return None if self.out is None else self.out / "checkpoint.safetensors"
+        return None if self.out is None else self.out / CHECKPOINT
 
     @property
     def log(self) -> Path | None:
@@ -63,7 +70,7 @@ class Run:
             point = load(self.checkpoint, self.record, self.method, self.average, self.players)
             self.kept = point.step
             return point
-        if self.checkpoint.exists():
+        if begun(self.out):
             raise InputError(f"{self.out}: holds a run already; resume it, or name a new directory")
         self.fabric.barrier()
         if self.fabric.is_global_zero:
