@@ -17,13 +17,10 @@ of the lattice, or one cluster of Wolff's; τ integrated autocorrelation time in
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeAlias
 
 import numpy as np
 
-from emulant_apps.ising.autocorrelation import integrated_autocorrelation_time
 from emulant_apps.ising.bitsliced import (
     REPLICAS,
     heat_bath_words,
@@ -34,13 +31,10 @@ from emulant_apps.ising.bitsliced import (
 )
 from emulant_apps.ising.clusters import join_threshold, swendsen_wang_sweeps, wolff_clusters
 from emulant_apps.ising.hamiltonian import (
-    Floats,
     Spins,
     check_lattice,
     check_spins,
     check_temperature,
-    energies,
-    magnetisations,
     neighbours,
 )
 from emulant_apps.ising.local_updates import (
@@ -48,7 +42,8 @@ from emulant_apps.ising.local_updates import (
     heat_bath_sweeps,
     metropolis_sweeps,
 )
-from emulant_apps.ising.xoshiro import Words, streams
+from emulant_apps.ising.walkers import Algorithm, memory, pilot, start_walkers
+from emulant_apps.ising.xoshiro import streams
 
 __all__ = [
     "Algorithm",
@@ -61,12 +56,8 @@ __all__ = [
     "sweep_wolff",
 ]
 
-Algorithm: TypeAlias = Literal["wolff", "swendsen-wang", "heat-bath", "metropolis"]
-
 _SPACING = 4.0
 """Samples are this many τ apart, which leaves a correlation of about exp(-4) = 2 %."""
-_RESOLVED = 8.0
-"""A pilot run measures often enough, yet not too often, when τ is below this many points."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,13 +122,11 @@ def simulate(
     chains = min(chains, count)
     purpose = ("simulate", algorithm, lattice, float(temperature).hex(), float(field).hex())
     rng = np.random.default_rng(streams(1, seed, *purpose, "signs")[0])
-    walkers = _walkers(algorithm, lattice, temperature, field, chains, seed, rng, purpose)
-    pilot = _Pilot(*(math.nan,) * 2)
-    if spacing is None or burn_in is None:
-        pilot = _pilot(walkers, chains)
-    if spacing is None:
-        slowest = max(pilot.tau_energy, pilot.tau_magnetisation)
-        spacing = max(1, math.ceil(_SPACING * slowest))
+    walkers = start_walkers(algorithm, lattice, temperature, field, chains, seed, rng, purpose)
+    remembered = pilot(walkers, chains) if spacing is None or burn_in is None else None
+    if spacing is None and remembered is not None:
+        spacing = math.ceil(_SPACING * remembered.slowest)
+    spacing = max(1, spacing or 1)
     if burn_in is not None:
         walkers.advance(burn_in)
     draws = -(-count // chains)
@@ -145,17 +134,14 @@ def simulate(
     for draw in range(draws):
         walkers.advance(spacing)
         spins[:, draw] = walkers.spins()
-    series = (chains, draws)
     flat = spins.reshape(-1, lattice, lattice)
-    if math.isnan(pilot.tau_energy) and draws > 1:
-        pilot = _Pilot(
-            spacing * integrated_autocorrelation_time(energies(flat).reshape(series)).tau,
-            spacing
-            * integrated_autocorrelation_time(np.abs(magnetisations(flat)).reshape(series)).tau,
-        )
+    if remembered is None:
+        remembered = memory(spins, spacing)
     if field == 0.0:
         flat *= rng.choice(np.array([-1, 1], dtype=np.int8), size=(len(flat), 1, 1))
-    return Samples(flat[:count].copy(), spacing, pilot.tau_energy, pilot.tau_magnetisation)
+    return Samples(
+        flat[:count].copy(), spacing, remembered.tau_energy, remembered.tau_magnetisation
+    )
 
 
 def sweep_heat_bath(
@@ -224,113 +210,3 @@ def _checked(spins: Spins, temperature: float, sweeps: int) -> Spins:
     if sweeps < 0:
         raise ValueError(f"the number of sweeps must not be negative, got {sweeps}")
     return spins
-
-
-class _Walkers(Protocol):
-    """Chains at one temperature, advanced together."""
-
-    def advance(self, steps: int) -> None: ...
-
-    def spins(self) -> Spins:
-        """Return the present states, int8 (chains, L, L); not to be altered."""
-
-
-class _BitSliced:
-    """Heat-bath chains, 64 a word."""
-
-    def __init__(self, start: Spins, up: Words, state: Words) -> None:
-        self.words, self.count, self.up, self.state = pack(start), len(start), up, state
-
-    def advance(self, steps: int) -> None:
-        heat_bath_words(self.words, self.up, steps, self.state)
-
-    def spins(self) -> Spins:
-        return unpack(self.words, self.count)
-
-
-class _OneByOne:
-    """Chains of a kernel that takes (states, steps, stream), each with a stream of its own."""
-
-    def __init__(
-        self, start: Spins, kernel: Callable[[Spins, int, Words], None], states: Words
-    ) -> None:
-        self.now, self.kernel, self.states = start, kernel, states
-
-    def advance(self, steps: int) -> None:
-        for k in range(len(self.now)):
-            self.kernel(self.now[k : k + 1], steps, self.states[k])
-
-    def spins(self) -> Spins:
-        return self.now
-
-
-def _walkers(
-    algorithm: Algorithm,
-    lattice: int,
-    temperature: float,
-    field: float,
-    chains: int,
-    seed: int,
-    rng: np.random.Generator,
-    purpose: tuple[str | int, ...],
-) -> _Walkers:
-    signs = rng.choice([-1, 1], size=chains) if field == 0 else np.full(chains, np.sign(field))
-    start = np.empty((chains, lattice, lattice), dtype=np.int8)
-    start[:] = signs[:, None, None]
-    if algorithm == "heat-bath":
-        return _BitSliced(start, up_thresholds(temperature, field), lanes(seed, *purpose))
-    states = streams(chains, seed, *purpose)
-    table, join = neighbours(lattice), join_threshold(temperature)
-    if algorithm == "metropolis":
-        flip = flip_thresholds(temperature, field)
-        return _OneByOne(start, lambda x, k, s: metropolis_sweeps(x, flip, k, s), states)
-    if algorithm == "swendsen-wang":
-        bias = field / temperature
-        return _OneByOne(
-            start, lambda x, k, s: swendsen_wang_sweeps(x, table, join, bias, k, s), states
-        )
-    if algorithm != "wolff":
-        raise ValueError(
-            "'algorithm' must be one of wolff, swendsen-wang, heat-bath, metropolis, "
-            f"got {algorithm!r}"
-        )
-    if field != 0:
-        raise ValueError(
-            f"'field' must be 0 with the Wolff algorithm, got {field}; "
-            "take swendsen-wang, heat-bath or metropolis"
-        )
-    return _OneByOne(start, lambda x, k, s: wolff_clusters(x, table, join, k, s), states)
-
-
-@dataclass(frozen=True, slots=True)
-class _Pilot:
-    """Integrated autocorrelation times of u and |m|, in steps."""
-
-    tau_energy: float
-    tau_magnetisation: float
-
-
-def _pilot(walkers: _Walkers, chains: int) -> _Pilot:
-    """Advance ``walkers`` until they forget their start, and return their τ.
-
-    Runs of equally many points follow each other, the stride between points growing until τ
-    is below 8 points. The first run only burns in. A run of one chain has 4096 points, hence
-    at least 500 τ and 10 % to 25 % of error in τ.
-    """
-    points = max(512, 4096 // chains)
-    stride, first = 1, True
-    while True:
-        energy: Floats = np.empty((chains, points))
-        magnetisation: Floats = np.empty((chains, points))
-        for point in range(points):
-            walkers.advance(stride)
-            spins = walkers.spins()
-            energy[:, point] = energies(spins)
-            magnetisation[:, point] = np.abs(magnetisations(spins))
-        tau_energy = integrated_autocorrelation_time(energy).tau
-        tau_magnetisation = integrated_autocorrelation_time(magnetisation).tau
-        slowest = max(tau_energy, tau_magnetisation)
-        if slowest < _RESOLVED and not first:
-            return _Pilot(stride * tau_energy, stride * tau_magnetisation)
-        stride *= max(1, math.ceil(slowest / 4.0)) if slowest >= _RESOLVED else 1
-        first = False
