@@ -24,7 +24,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,7 +53,7 @@ ASKED = 10_000
 """States that the user of the last column wants to average over, n."""
 PILOT = 200
 """States of the run that measures τ."""
-HEAD = ("L", "T", "sampler", "states/s", "2τ", "independent/s", "Δu", "n* ≥", "effective/s")
+HEAD = ("L", "T", "sampler", "2τ", "independent/s", "Δu", "n* ≥", "effective/s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,19 +63,14 @@ class Row:
     lattice: int
     temperature: float
     sampler: str
-    rate: float
-    """States per second of processor time."""
-    cost: float
-    """States that make an independent one: 2τ of a chain, n / ESS of weights, else 1."""
+    independent: float
+    """Independent states per second of processor time."""
+    steps: float | None = None
+    """2τ of a chain, in sweeps or in Wolff's clusters; None for an emulator."""
     bias: Estimate | None = None
     """Of u; None where the sampler is exact."""
     worth: float = np.inf
     """n* as far as shown."""
-
-    @property
-    def independent(self) -> float:
-        """Independent states per second."""
-        return self.rate / self.cost
 
     @property
     def effective(self) -> float:
@@ -88,8 +83,7 @@ class Row:
             str(self.lattice),
             f"{self.temperature:.4g}",
             self.sampler,
-            _count(self.rate),
-            f"{self.cost:.3g}",
+            "" if self.steps is None else f"{self.steps:.3g}",
             _count(self.independent),
             "0" if self.bias is None else with_error(self.bias.value, self.bias.error),
             "∞" if np.isinf(self.worth) else _count(self.worth),
@@ -159,7 +153,7 @@ def _chains(lattice: int, temperature: float, config: BenchConfig) -> Iterator[R
             )
 
         rate = _rate(draw, config.seconds, least=64 if algorithm == "heat-bath" else 8)
-        yield Row(lattice, temperature, name, rate, two_tau / spacing)
+        yield Row(lattice, temperature, name, rate * spacing / two_tau, two_tau)
     with contextlib.suppress(ModuleNotFoundError):  # an extra: pip install emulant[bench]
         yield from _mcising(lattice, temperature, config)
 
@@ -184,7 +178,7 @@ def _mcising(lattice: int, temperature: float, config: BenchConfig) -> Iterator[
             )
 
         rate = _rate(draw, config.seconds, least=8)
-        yield Row(lattice, temperature, name, rate, two_tau / spacing)
+        yield Row(lattice, temperature, name, rate * spacing / two_tau, two_tau)
 
 
 def _emulator(
@@ -212,15 +206,14 @@ def _emulator(
         worth = min(
             lower_worth(bias, sigma), lower_worth(_bias((m - m.mean()) * excess), float(m.std()))
         )
-    raw = Row(lattice, temperature, "emulator, raw", speed(0), 1.0, bias, worth)
+    raw = Row(lattice, temperature, "emulator, raw", speed(0), None, bias, worth)
     yield raw
     if log_weight is not None:
         size = float(effective_sample_size(log_weight))
         if size >= FLOOR:
             true_m = reweighted_mean(m, log_weight)
-            yield replace(
-                raw, sampler="emulator, reweighted", cost=1 / size, bias=None, worth=np.inf
-            )
+            name = f"emulator, reweighted (ESS {size:.2f})"
+            yield Row(lattice, temperature, name, raw.independent * size)
     spins, _ = draw(config.count, config.sweeps)
     bias = _bias(energies(spins) - exact.energy)
     worth = lower_worth(bias, sigma)
@@ -230,7 +223,7 @@ def _emulator(
         found = Estimate(float(m.mean()) - true_m.value, error)
         worth = min(worth, lower_worth(found, float(m.std())))
     name = f"emulator, {config.sweeps} sweeps"
-    yield Row(lattice, temperature, name, speed(config.sweeps), 1.0, bias, worth)
+    yield Row(lattice, temperature, name, speed(config.sweeps), None, bias, worth)
 
 
 def _bias(terms: Floats) -> Estimate:

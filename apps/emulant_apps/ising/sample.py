@@ -13,7 +13,6 @@ workers, nor on what else is asked for.
 from __future__ import annotations
 
 import contextlib
-import json
 import math
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -32,7 +31,6 @@ from emulant.errors import PASS, InputError
 from emulant.parallel import chunked_map, worker_count
 from emulant.progress import Progress
 from emulant.rng import derive, torch_rng
-from emulant.store.hashing import hash_json
 from emulant.store.provenance import current
 from emulant_apps.ising.config import (
     CRITICAL,
@@ -43,14 +41,15 @@ from emulant_apps.ising.config import (
 )
 from emulant_apps.ising.data import States, new_states_file, write_states
 from emulant_apps.ising.hamiltonian import energies
-from emulant_apps.ising.simulators import sweep_heat_bath, sweep_swendsen_wang
+from emulant_apps.ising.reference_free import cluster_and_local
+from emulant_apps.ising.simulators import sweep_swendsen_wang
 from emulant_apps.ising.tables import states_table
 
 __all__ = ["CHUNK_SPINS", "Emulator", "FreeSpins", "Generator", "Trained", "finish", "run"]
 
-CHUNK_SPINS = 1 << 19
-"""Spins in a chunk: 512 states at L = 32."""
-FEW_CHUNKS = 8
+CHUNK_SPINS = 1 << 18
+"""Spins in a chunk: 256 states at L = 32."""
+FEW_CHUNKS = 32
 """Fewer chunks than these a worker do not repay the start of processes."""
 
 
@@ -85,8 +84,8 @@ class Trained(Protocol):
         ...
 
     @property
-    def provenance(self) -> Any:
-        """Who trained it, from what."""
+    def content(self) -> str:
+        """Hash of the weights."""
         ...
 
     def generator(self, lattice: int) -> Generator:
@@ -103,7 +102,7 @@ class FreeSpins:
     lattices = (4, 6, 8, 16, 32, 64)
     temperature_range = (1.0, 1e3)
     exact_density = True
-    provenance: Mapping[str, Any] = {"model": "free spins"}
+    content = "free spins"
 
     def generator(self, lattice: int) -> FreeSpins.Half:
         """Return the generator for one lattice."""
@@ -260,7 +259,7 @@ class Emulator:
             spins,
             t,
             log_weight,
-            current("ising sample", settings, seed, weights=_identity(self.model)),
+            current("ising sample", settings, seed, weights=self.model.content),
             self._notes(temperatures, sweeps),
         )
 
@@ -288,10 +287,10 @@ def finish(
     spins: NDArray[np.int8], temperature: float, sweeps: int, seed: int, field: float = 0.0
 ) -> NDArray[np.int8]:
     """Return ``spins`` (n, L, L) after ``sweeps``: Swendsen-Wang, heat bath, in turn."""
-    for sweep in range(sweeps):
-        kernel = sweep_heat_bath if sweep % 2 else sweep_swendsen_wang
-        spins = kernel(spins, temperature, 1, derive(seed, "finish", sweep), field)
-    return spins
+    done = cluster_and_local(spins, temperature, seed, field, rounds=sweeps // 2)
+    if sweeps % 2:
+        done = sweep_swendsen_wang(done, temperature, 1, derive(seed, "finish"), field)
+    return done
 
 
 def _kernel_name(sweep: int) -> str:
@@ -366,13 +365,6 @@ def _processes(workers: int | None, chunks: int, device: str) -> int:
         return 1
     most = worker_count(workers)
     return most if workers is not None else max(1, min(most, chunks // FEW_CHUNKS))
-
-
-def _identity(model: Trained) -> str:
-    """Return a hash of who the model is."""
-    provenance = model.provenance
-    text = provenance.to_json() if hasattr(provenance, "to_json") else json.dumps(provenance)
-    return hash_json(json.loads(text))
 
 
 def run(config: SampleConfig) -> int:

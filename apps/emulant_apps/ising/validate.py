@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from emulant.certify import Case, Certificate, Check, certify
+from emulant.certify import Case, Certificate, Check, Statistic, certify
 from emulant.errors import InputError
 from emulant.progress import Progress
 from emulant.rng import derive, numpy_rng
@@ -52,6 +52,10 @@ from emulant_apps.ising.weights import effective_sample_size, ln_mean_weight
 
 __all__ = ["certificate", "reference_states", "run"]
 
+ALPHA, ALPHA_CHECKS = 0.04, 0.01
+"""Chance of any false *fail* among the statistics, and among the checks: 5 % together."""
+CHECKS = len(CALLEN_FUNCTIONS) + 3 + 2
+"""Of one temperature: Callen's identities, drifts, and those of the weights."""
 CORRELATED = 0.75
 """Blocks are formed when τ, in states, is above this by two errors; 0.5 is independent."""
 
@@ -77,7 +81,7 @@ def run(config: ValidateConfig) -> int:
     sys.stdout.write(found.table())
     if found.verdict == "underpowered":
         sys.stdout.write(
-            "Too few states for these tolerances: draw more, or ask for less by --tolerance quick.\n"
+            "Too few states for these tolerances: draw more, or ask less with --tolerance quick.\n"
         )
     return found.status
 
@@ -112,21 +116,47 @@ def certificate(
     ]
     cases = [item.case for item in prepared]
     measured = statistics(rows, level)
-    if truth is None:
-        measured = tuple(s for s in measured if all(s.name in case.exact for case in cases))
-    known = {s.name for s in measured}
-    cases = [replace(c, exact={k: v for k, v in c.exact.items() if k in known}) for c in cases]
+    measured, cases = _answerable(measured, cases, rows)
     if not measured:
         raise InputError("--reference: in a field there are no exact results; ask for true states")
     return certify(
         cases,
         measured,
         seed,
+        alpha=ALPHA,
         workers=workers,
         checks=_checks(states, level, seed),
         title=f"Ising states, {states.lattice} × {states.lattice}",
         notes=[note for item in prepared for note in item.notes] + _notes(states, truth, level),
     )
+
+
+def _answerable(
+    measured: Sequence[Statistic], cases: Sequence[Case], rows: Rows
+) -> tuple[tuple[Statistic, ...], list[Case]]:
+    """Return the statistics that have a truth in every case, and cases with answers to those.
+
+    An empty tenth has no standard error of its own: its truth is then the reference, which has.
+    """
+    empty = {
+        f"{sign} tenths"
+        for sign, column in (("energy", "energy"), ("|m|", "magnetisation"))
+        if any((case.samples[:, rows.at[column]].sum(axis=0) == 0).any() for case in cases)
+    }
+    known = [{k: v for k, v in case.exact.items() if k not in empty} for case in cases]
+    kept = tuple(
+        s
+        for s in measured
+        if all(
+            case.truth is not None or s.name in exact
+            for case, exact in zip(cases, known, strict=True)
+        )
+    )
+    names = {s.name for s in kept}
+    return kept, [
+        replace(case, exact={k: v for k, v in exact.items() if k in names})
+        for case, exact in zip(cases, known, strict=True)
+    ]
 
 
 def reference_states(
@@ -202,7 +232,7 @@ def _blocks(rows: Floats) -> Ints | None:
 
 def _checks(states: States, level: Level, seed: int) -> list[Check]:
     found = []
-    family = len(states.temperatures)
+    family = len(states.temperatures) * CHECKS
     for index, t in enumerate(states.temperatures.tolist()):
         spins = states.spins[index]
         if len(spins) > 1:
@@ -233,7 +263,8 @@ def _worst(what: str, t: float, found: Discrepancies, allowed: Floats, family: i
         expected=0.0,
         error=max(float(found.errors[k]), 1e-12),
         tolerance=float(allowed[k]),
-        family=family * len(found.names),
+        family=family,
+        alpha=ALPHA_CHECKS,
         note=f"The worst of {', '.join(found.names)}.",
     )
     if check.verdict != "underpowered":
@@ -265,6 +296,7 @@ def _weight_checks(
                 error=error,
                 tolerance=allowed,
                 family=family,
+                alpha=ALPHA_CHECKS,
                 note="From the weights e^(-E/T) / q." if name == "ln Z" else "Kong's, of n draws.",
             )
 
