@@ -110,7 +110,10 @@ def decimation(lattice: int, radius: int) -> Decimation:
     around = neighbours(lattice).astype(np.int64)
     beside = around[screened]
     others = np.stack(
-        [[[i for i in around[k] if i != s] for k in ks] for s, ks in zip(screened, beside, strict=True)]
+        [
+            [[i for i in around[k] if i != s] for k in ks]
+            for s, ks in zip(screened, beside, strict=True)
+        ]
     )
     row, column = np.divmod(np.arange(lattice**2), lattice)
     odd = np.flatnonzero((row + column) % 2)
