@@ -40,6 +40,13 @@ COMMANDS = (
         ("emulant demo --out demo",),
     ),
     Command(
+        "check",
+        "Show that every method does what its paper says: known answers, expected and got.",
+        "emulant.ledger.command:CheckConfig",
+        "emulant.ledger.command:run",
+        ("emulant check density-ratio --seeds 2",),
+    ),
+    Command(
         "info",
         "Say what a file is, who made it, and with what; verify that it is intact.",
         "emulant.cli:InfoConfig",
