@@ -67,7 +67,7 @@ def test_intervals_cover_with_correlated_samples_only_when_groups_are_given():
         return (rng.normal(size=(units, 1)) + 0.5 * rng.normal(size=(units, length))).ravel()
 
     groups = np.repeat(np.arange(30), 20)
-    samples = [(chains(30, 20), chains(30, 20)) for _ in range(800)]
+    samples = [(chains(30, 20), chains(30, 20)) for _ in range(500)]
     told = [
         Case(str(k), s, truth=t, groups=groups, truth_groups=groups)
         for k, (s, t) in enumerate(samples)

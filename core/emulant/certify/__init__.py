@@ -14,33 +14,43 @@ from emulant.certify.certificate import (
     Certificate,
     Check,
     Control,
+    Distance,
     Reweighted,
     StatisticReport,
     Verdict,
 )
 from emulant.certify.certify import certify
+from emulant.certify.covariance import correlations, parameter_errors, variances
+from emulant.certify.evidence import TwoSample
 from emulant.certify.statistic import (
     FunctionOfMeans,
     Statistic,
     Tolerance,
     weighted_mean,
 )
+from emulant.certify.whole import STANDARD
 
 __all__ = [
     "ESS_FLOOR",
     "SCHEMA",
+    "STANDARD",
     "Bin",
     "Case",
     "CaseReport",
     "Certificate",
     "Check",
     "Control",
+    "Distance",
     "FunctionOfMeans",
     "Reweighted",
     "Statistic",
     "StatisticReport",
     "Tolerance",
+    "TwoSample",
     "Verdict",
     "certify",
+    "correlations",
+    "parameter_errors",
+    "variances",
     "weighted_mean",
 ]

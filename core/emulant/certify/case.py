@@ -42,6 +42,8 @@ class Case:
     """What a statistic's scale needs and a reader wants to know, such as the temperature."""
     extrapolated: bool = False
     """Whether the case lies outside the range that the emulator was trained on."""
+    training: Samples | None = None
+    """What the emulator was trained on, (t, *X); truth must have been held out of it."""
 
 
 @dataclass(frozen=True, slots=True)

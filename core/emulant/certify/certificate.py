@@ -10,23 +10,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import UnionType
-from typing import (
-    TYPE_CHECKING,
-    Any,
-    Literal,
-    TypeAlias,
-    Union,
-    get_args,
-    get_origin,
-    get_type_hints,
-)
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from emulant import errors
+from emulant.certify.codec import plain, revive
 from emulant.errors import InputError
 from emulant.store.atomic import atomic_path
 
@@ -40,6 +30,7 @@ __all__ = [
     "Certificate",
     "Check",
     "Control",
+    "Distance",
     "Reweighted",
     "StatisticReport",
     "Verdict",
@@ -155,6 +146,39 @@ class StatisticReport:
 
 
 @dataclass(frozen=True, slots=True)
+class Distance:
+    """One comparison of samples with truth as a whole (:mod:`emulant.certify.evidence`)."""
+
+    name: str
+    value: float
+    expected: float
+    """The same for truth against truth."""
+    excess: float
+    """How much worse than expected; larger is worse."""
+    error: float
+    """Standard error of the excess."""
+    upper: float
+    """Upper end of the interval of the excess."""
+    tolerance: float | None
+    """Of the excess; None: reported and not judged."""
+    tolerance_words: str
+    p_equal: float | None
+    """Permutation p-value of equality, which is no verdict."""
+    null_low: float | None
+    null_high: float | None
+    """Central 95 % of the value when samples and truth are exchanged."""
+    p_value: float | None
+    """Of excess ≤ tolerance."""
+    p_adjusted: float | None
+    needed: float | None
+    samples: int
+    truth: int
+    """Rows used."""
+    note: str
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
 class CaseReport:
     """One case: its numbers of samples, and its statistics."""
 
@@ -170,11 +194,15 @@ class CaseReport:
     ess: float | None
     """Effective sample size of the importance weights, as a fraction of the samples."""
     statistics: tuple[StatisticReport, ...]
+    distances: tuple[Distance, ...] = ()
+    training_samples: int = 0
+    overlap: float | None = None
+    """Share of truth that is found in the training set."""
 
     @property
     def verdict(self) -> Verdict:
-        """The gravest verdict of the statistics."""
-        return worst([s.verdict for s in self.statistics])
+        """The gravest verdict of the statistics and the distances."""
+        return worst([*(s.verdict for s in self.statistics), *(d.verdict for d in self.distances)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,7 +323,7 @@ class Certificate:
             "schema": SCHEMA,
             "verdict": self.verdict,
             "headline": self.headline,
-            **_plain(self),
+            **plain(self),
         }
         return json.dumps(record, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
@@ -316,46 +344,7 @@ class Certificate:
         if schema != SCHEMA:
             raise InputError(f"not a certificate: schema is {schema!r}, expected {SCHEMA!r}")
         try:
-            certificate: Certificate = _revive(cls, record)
+            certificate: Certificate = revive(cls, record)
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"a damaged certificate: {error!r}") from error
         return certificate
-
-
-def _plain(value: Any) -> Any:
-    """Return ``value`` as JSON types."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        record = {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
-        if hasattr(value, "verdict"):
-            record["verdict"] = value.verdict
-        return record
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    if hasattr(value, "tolist"):  # NumPy scalars and arrays in a case's context
-        return _plain(value.tolist())
-    if isinstance(value, float):
-        return tidy(value) if math.isfinite(value) else str(value)
-    return value
-
-
-def tidy(value: float) -> float:
-    """Return ``value`` rounded to twelve significant digits."""
-    return float(f"{value:.12g}")
-
-
-def _revive(kind: Any, value: Any) -> Any:
-    """Return ``value``, from JSON, as ``kind``."""
-    if dataclasses.is_dataclass(kind):
-        hints = get_type_hints(kind)
-        fields = [f.name for f in dataclasses.fields(kind)]
-        build: Any = kind
-        return build(**{name: _revive(hints[name], value[name]) for name in fields})
-    origin, arguments = get_origin(kind), get_args(kind)
-    if origin is tuple:
-        return tuple(_revive(arguments[0], item) for item in value)
-    if origin in (Union, UnionType):
-        inner = next(a for a in arguments if a is not type(None))
-        return None if value is None else _revive(inner, value)
-    return float(value) if kind is float else value

@@ -19,11 +19,13 @@ when ESS < 0.10 n. The raw samples are what the status judges.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from emulant.certify import judge
 from emulant.certify.case import Case, Settings, SideOf, check_case, importance
@@ -35,15 +37,19 @@ from emulant.certify.certificate import (
     Reweighted,
     StatisticReport,
     Verdict,
-    tidy,
 )
+from emulant.certify.codec import tidy
 from emulant.certify.compare import Comparison, Draft, compare, label_of
-from emulant.certify.statistic import Array, Statistic
+from emulant.certify.evidence import TwoSample
+from emulant.certify.statistic import Array, Samples, Statistic
+from emulant.certify.whole import Found, compare_whole, finished, overlap_of, pair_of
 from emulant.certify.words import tolerance_words
 from emulant.errors import InputError
 from emulant.parallel import worker_count
 
 __all__ = ["certify"]
+
+Features: TypeAlias = Callable[[Samples], NDArray[Any]]
 
 
 def certify(
@@ -55,6 +61,8 @@ def certify(
     alpha: float = 0.05,
     level: float = 0.95,
     workers: int | None = 1,
+    comparisons: Sequence[TwoSample] = (),
+    features: Features | None = None,
     checks: Sequence[Check] = (),
     title: str = "Certificate",
     notes: Sequence[str] = (),
@@ -72,6 +80,12 @@ def certify(
         Level of the intervals; a pass is an interval inside the tolerance.
     workers
         Threads over cases; None for every core. The result does not depend on it.
+    comparisons
+        Comparisons of samples and truth as a whole, such as :data:`emulant.certify.STANDARD`;
+        those with a tolerance are judged in the same family. Cases without truth have none.
+    features
+        Their feature space, samples (n, *X) -> (n, K); by default the samples themselves when they
+        are small, else the features of all statistics.
 
     Raises
     ------
@@ -98,8 +112,10 @@ def certify(
     _unique("statistic", [s.name for s in statistics])
     settings = Settings(seed, replicates, alpha, level)
     with ThreadPoolExecutor(worker_count(workers)) as pool:
-        drafts = list(pool.map(lambda case: _draft(case, statistics, settings), cases))
-    reports = _judged(cases, drafts, settings)
+        jobs = list(
+            pool.map(lambda case: _job(case, statistics, comparisons, features, settings), cases)
+        )
+    reports = _judged(jobs, settings)
     return Certificate(
         title, reports, tuple(checks), seed, replicates, alpha, level, tuple(notes),
         dict(provenance or {}),
@@ -112,16 +128,32 @@ def _unique(what: str, names: list[str]) -> None:
         raise InputError(f"two of the same {what}: {', '.join(twice)}")
 
 
-def _draft(
-    case: Case, statistics: Sequence[Statistic], settings: Settings
-) -> tuple[CaseReport, tuple[Draft, ...]]:
+@dataclass(frozen=True, slots=True, eq=False)
+class _Job:
+    """A case with all its estimates, before the family is known."""
+
+    report: CaseReport
+    drafts: tuple[Draft, ...]
+    found: tuple[Found, ...]
+
+
+def _job(
+    case: Case,
+    statistics: Sequence[Statistic],
+    comparisons: Sequence[TwoSample],
+    features: Features | None,
+    settings: Settings,
+) -> _Job:
     check_case(case, statistics)
     samples = SideOf.of(case, "samples", settings)
     truth = None if case.truth is None else SideOf.of(case, "truth", settings)
+    share = overlap_of(case)
     weights, ess = importance(case)
-    drafts = tuple(
-        compare(case, statistic, samples, truth, weights, settings) for statistic in statistics
-    )
+    drafts = tuple(compare(case, s, samples, truth, weights, settings) for s in statistics)
+    found: list[Found] = []
+    if truth is not None and comparisons:
+        pair = pair_of(case, samples, truth, statistics, features)
+        found = compare_whole(case, pair, comparisons, settings)
     report = CaseReport(
         label=case.label,
         context=dict(case.context),
@@ -133,34 +165,48 @@ def _draft(
         reweighting="none" if ess is None else "refused" if weights is None else "used",
         ess=None if ess is None else tidy(ess),
         statistics=(),
+        training_samples=0 if case.training is None else len(case.training),
+        overlap=share,
     )
-    return report, drafts
+    return _Job(report, drafts, tuple(found))
 
 
-def _judged(
-    cases: Sequence[Case],
-    drafts: list[tuple[CaseReport, tuple[Draft, ...]]],
-    settings: Settings,
-) -> tuple[CaseReport, ...]:
+def _judged(jobs: list[_Job], settings: Settings) -> tuple[CaseReport, ...]:
     """Adjust all p-values together, and return the reports."""
-    raw = _adjusted([d.raw for _, ds in drafts for d in ds])
-    others = [d.reweighted for _, ds in drafts for d in ds if d.reweighted is not None]
-    reweighted = _adjusted(others)
-    reports = []
-    for _, (report, ds) in zip(cases, drafts, strict=True):
-        statistics = tuple(_statistic_report(d, raw, reweighted, settings) for d in ds)
-        reports.append(dataclasses.replace(report, statistics=statistics))
-    return tuple(reports)
+    comparisons = [d.raw for job in jobs for d in job.drafts if d.raw.p_value is not None]
+    found = [f for job in jobs for f in job.found if f.p_value is not None]
+    p = [c.p_value for c in comparisons if c.p_value is not None]
+    p.append(np.array([f.p_value for f in found], dtype=np.float64))
+    adjusted = judge.holm(np.concatenate(p))
+    ends = np.cumsum([len(x) for x in p])
+    raw = _split(comparisons, adjusted, ends)
+    whole = {
+        id(f): float(q) for f, q in zip(found, adjusted[len(adjusted) - len(found) :], strict=True)
+    }
+    others = [d.reweighted for job in jobs for d in job.drafts if d.reweighted is not None]
+    judged = [c for c in others if c.p_value is not None]
+    q = [c.p_value for c in judged if c.p_value is not None]
+    reweighted = (
+        _split(judged, judge.holm(np.concatenate(q)), np.cumsum([len(x) for x in q])) if q else {}
+    )
+    return tuple(
+        dataclasses.replace(
+            job.report,
+            statistics=tuple(_statistic_report(d, raw, reweighted, settings) for d in job.drafts),
+            distances=tuple(finished(f, whole.get(id(f)), settings) for f in job.found),
+        )
+        for job in jobs
+    )
 
 
-def _adjusted(comparisons: Sequence[Comparison]) -> dict[int, Array]:
-    """Return Holm's p-values over all judged bins, by the identity of the comparison."""
-    judged = [c for c in comparisons if c.p_value is not None]
-    if not judged:
-        return {}
-    p = judge.holm(np.concatenate([c.p_value for c in judged if c.p_value is not None]))
-    ends = np.cumsum([c.bias.size for c in judged])
-    return {id(c): p[end - c.bias.size : end] for c, end in zip(judged, ends, strict=True)}
+def _split(
+    comparisons: Sequence[Comparison], adjusted: Array, ends: NDArray[np.int64]
+) -> dict[int, Array]:
+    """Return each comparison's share of the adjusted p-values, by its identity."""
+    return {
+        id(c): adjusted[end - c.bias.size : end]
+        for c, end in zip(comparisons, ends[: len(comparisons)], strict=True)
+    }
 
 
 def _verdicts(

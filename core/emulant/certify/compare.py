@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from emulant.certify import judge
 from emulant.certify.case import Case, Settings, SideOf, named
-from emulant.certify.certificate import Control, tidy
+from emulant.certify.certificate import Control
+from emulant.certify.codec import tidy
 from emulant.certify.resample import Estimate, estimate, halves
 from emulant.certify.statistic import Array, Statistic
 from emulant.errors import InputError

@@ -219,9 +219,7 @@ class Page:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        return environment.get_template("page.html").render(
-            page=self, numeric=_numeric, plain=_text
-        )
+        return environment.get_template("page.html").render(page=self, kind=_kind, plain=_text)
 
     def write(self, path: str | Path) -> None:
         """Write the page to ``path``, whole or not at all."""
@@ -230,9 +228,19 @@ class Page:
             temporary.write_text(text, encoding="utf-8")
 
 
-def _numeric(cell: str | Badge) -> bool:
-    """Return whether a cell aligns right."""
-    return isinstance(cell, str) and re.match(r"^[+\-−≥≤±∞]?\s?\d", cell) is not None
+def _kind(cell: str) -> str:
+    """Return the class of a cell: a number aligns right, a long text may wrap.
+
+    >>> _kind("+0.1 ± 0.2"), _kind("2 % of truth, set by the survey of 1999"), _kind("T = 2")
+    ('n', 't', '')
+    """
+    if len(cell) > 32:
+        return "t"
+    return (
+        "n"
+        if re.fullmatch(r"[+\-−≥≤±∞]?\s?\d[^A-Za-z]*(e[+-]\d+)?[^A-Za-z]*( to .*)?.{0,4}", cell)
+        else ""
+    )
 
 
 def _text(value: Any) -> str:

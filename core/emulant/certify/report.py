@@ -5,12 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from emulant.certify.certificate import worst
 from emulant.certify.figures import effect_figures
 from emulant.certify.page import Badge, Figure, Page, Section, Table
 from emulant.certify.words import count, number, plain_verdict, signed, worth_words
 
 if TYPE_CHECKING:
-    from emulant.certify.certificate import Bin, CaseReport, Certificate, StatisticReport
+    from emulant.certify.certificate import (
+        Bin,
+        CaseReport,
+        Certificate,
+        Distance,
+        StatisticReport,
+    )
 
 __all__ = ["certificate_page", "certificate_sections", "verdict_section"]
 
@@ -55,6 +62,8 @@ def certificate_sections(
     ]
     if figures:
         sections.append(Section("Pictures", figures=figures))
+    if any(case.distances for case in certificate.cases):
+        sections.append(_whole(certificate))
     if any(case.reweighting != "none" for case in certificate.cases):
         sections.append(_reweighted(certificate))
     sections.append(_how(certificate))
@@ -95,10 +104,20 @@ def _label(case: CaseReport) -> str:
     return f"{case.label} (extrapolated)" if case.extrapolated else case.label
 
 
-def _badge(item: Bin) -> Badge:
+def _badge(item: Bin | Distance) -> Badge:
     if item.verdict == "underpowered" and item.needed is not None:
         return Badge("underpowered", f"underpowered: needs {count(item.needed)}")
     return Badge(item.verdict)
+
+
+def _compact(
+    head: Sequence[str], rows: Sequence[Sequence[str | Badge]], caption: str, folded: bool
+) -> Table:
+    """Return a table without its empty columns."""
+    kept = [k for k in range(len(head)) if any(row[k] != "" for row in rows)]
+    return Table(
+        tuple(head[k] for k in kept), [tuple(row[k] for k in kept) for row in rows], caption, folded
+    )
 
 
 def _worst(certificate: Certificate) -> Table:
@@ -177,7 +196,51 @@ def _values(certificate: Certificate) -> Table:
         )
         for case, s, b in certificate.rows()
     ]
-    return Table(head, rows, f"All {len(rows)} numbers", folded=len(rows) > 12)
+    return _compact(head, rows, f"All {len(rows)} numbers", folded=len(rows) > 12)
+
+
+def _whole(certificate: Certificate) -> Section:
+    """Return samples and truth as a whole: distances, coverage, memorisation."""
+    rows = [
+        (
+            _label(case),
+            d.name,
+            _badge(d),
+            number(d.value, 4),
+            number(d.expected, 4),
+            f"{signed(d.excess)} ± {number(d.error, 2)}",
+            "" if d.tolerance is None else number(d.tolerance, 3),
+            "" if d.p_adjusted is None else number(d.p_adjusted, 2),
+            "" if d.p_equal is None else number(d.p_equal, 2),
+            f"{d.samples:,} / {d.truth:,}",
+            d.note,
+        )
+        for case in certificate.cases
+        for d in case.distances
+    ]
+    head = (
+        "case", "comparison", "verdict", "value", "truth against truth", "worse by", "tolerance",
+        "adjusted p", "p of equality", "samples / truth used", "note",
+    )  # fmt: skip
+    overlaps = [
+        f"{_label(c)}: {number(100 * c.overlap, 2)} % of the held-out truth is also in the "
+        f"training set of {c.training_samples:,}."
+        for c in certificate.cases
+        if c.overlap
+    ]
+    lead = (
+        "The same quantity is computed for samples against truth and for truth against truth; "
+        "worse by is their difference. The p of equality asks whether samples and truth could be "
+        "told apart at all, which is true of any emulator once there are enough of them; it is "
+        "no verdict."
+    )
+    return Section(
+        "Samples and truth as a whole",
+        question="Could a stranger tell them apart, is any kind missing, was anything copied?",
+        verdict=worst([d.verdict for c in certificate.cases for d in c.distances]),
+        lead="\n\n".join([lead, *overlaps]),
+        tables=(_compact(head, rows, f"All {len(rows)} comparisons", folded=len(rows) > 30),),
+    )
 
 
 def _reweighted(certificate: Certificate) -> Section:
@@ -206,13 +269,14 @@ def _reweighted(certificate: Certificate) -> Section:
         "The generator's own density gives each sample a weight that corrects it towards truth. "
         "The verdict above is on the raw samples.\n\n" + "\n\n".join(lines)
     )
-    tables = (Table(head, rows, f"All {len(rows)} numbers", folded=len(rows) > 12),) if rows else ()
+    tables = (_compact(head, rows, f"All {len(rows)} numbers", len(rows) > 12),) if rows else ()
     return Section("With importance weights", lead=lead, tables=tables)
 
 
 def _how(certificate: Certificate) -> Section:
     """How it was judged, and on how much."""
     family = sum(b.tolerance is not None for _, _, b in certificate.rows())
+    family += sum(d.tolerance is not None for c in certificate.cases for d in c.distances)
     rows = [
         (
             _label(c), f"{c.samples:,}", f"{c.units:,}",

@@ -57,8 +57,10 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Units:
-    """Which block each sample belongs to."""
+    """Which independent unit, and which block of units, each sample belongs to."""
 
+    unit: NDArray[np.int64]
+    """Unit of each sample, shape (n,)."""
     block: NDArray[np.int64]
     """Block of each sample, shape (n,)."""
     blocks: int
@@ -79,7 +81,7 @@ class Units:
         if count < 2:
             raise InputError(f"needs at least 2 independent units, got {count}")
         blocks = min(count, most)
-        return cls(unit * blocks // count, blocks, count)
+        return cls(unit, unit * blocks // count, blocks, count)
 
 
 def bootstrap_counts(rng: np.random.Generator, blocks: int, replicates: int) -> Array:

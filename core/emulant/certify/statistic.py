@@ -25,7 +25,15 @@ from numpy.typing import NDArray
 
 from emulant.errors import InputError
 
-__all__ = ["Array", "FunctionOfMeans", "Statistic", "Tolerance", "Whole", "weighted_mean"]
+__all__ = [
+    "Array",
+    "FunctionOfMeans",
+    "Samples",
+    "Statistic",
+    "Tolerance",
+    "Whole",
+    "weighted_mean",
+]
 
 Array: TypeAlias = NDArray[np.float64]
 Samples: TypeAlias = NDArray[Any]

@@ -84,6 +84,7 @@ def tolerance_words(tolerance: Tolerance | None, unit: str) -> str:
 def plain_verdict(certificate: Certificate) -> str:
     """Return one sentence that says what the verdict means."""
     words = [b.verdict for _, _, b in certificate.rows()]
+    words += [d.verdict for case in certificate.cases for d in case.distances]
     words += [c.verdict for c in certificate.checks]
     judged = len(words) - words.count("reported")
     if not judged:
@@ -141,6 +142,26 @@ def text_table(certificate: Certificate) -> str:
                     + (
                         f" (needs {count(b.needed)})"
                         if b.verdict == "underpowered" and b.needed
+                        else ""
+                    ),
+                )
+            )
+        for d in case.distances:
+            rows.append(
+                (
+                    case.label,
+                    d.name,
+                    "",
+                    number(d.value, 4),
+                    number(d.expected, 4),
+                    signed(d.excess),
+                    number(d.error, 2),
+                    "" if d.tolerance is None else signed(d.excess / d.tolerance),
+                    "",
+                    d.verdict
+                    + (
+                        f" (needs {count(d.needed)})"
+                        if d.verdict == "underpowered" and d.needed
                         else ""
                     ),
                 )
