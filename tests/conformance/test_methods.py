@@ -14,20 +14,28 @@ from emulant.methods import (
     GAN,
     R1,
     R2,
+    Autoregressive,
+    Diffusion,
     EnergyDistance,
+    FlowMatching,
     Generative,
     GradientPenalty,
     Hinge,
     Likelihood,
     MaximumLikelihood,
     Method,
+    NormalisingFlow,
     Relativistic,
     Scores,
     Wasserstein,
 )
 from emulant.nets.conv import ConvCritic, ConvGenerator
+from emulant.nets.embed import TimeMLP
 from emulant.nets.initial import initial_parameters
 from emulant.nets.mlp import MLP, MLPCritic
+from emulant.nets.recurrent import GRU
+from emulant.nets.transformer import Transformer
+from emulant.nets.unet import UNet
 from emulant.rng import torch_rng
 from emulant.store.tensors import load_tensors, save_tensors
 from emulant.train import Optimiser, Plan, Resampled, fit
@@ -77,6 +85,23 @@ def conv_gan(norm):
     return GAN(generator, critic, Relativistic(), (R1(0.1, every=2), R2(0.1, every=2)))
 
 
+def timed_net(kind=TimeMLP, *args, **options):
+    """A network of events, time and a context that may be missing."""
+    context = ContinuousEmbedding([0.0], [1.0], 4, missing=True)
+    return kind(*(args or (2, 2, (8,))), context=context, embedded=4, **options)
+
+
+def token_net(kind, **options):
+    context = ContinuousEmbedding([0.0], [1.0], 4)
+    return kind(4, 4, width=8, context=context, embedded=4, **options)
+
+
+def sequences(x):
+    """Symbols 0, 1, 2, and nothing after the first number above 1."""
+    ended = (x > 1).cumsum(1) > 0
+    return (x.clamp(-1.4, 1.4).round().long() + 1).masked_fill(ended, -1)
+
+
 @dataclass(frozen=True)
 class Case:
     """A method small enough for a law, and the shape of its events."""
@@ -87,6 +112,10 @@ class Case:
     conditional: bool = True
     flat: tuple[str, ...] = ()
     """Parameters that no bill depends on, by the method's own theory."""
+    events: Callable[[Tensor], Tensor] = lambda x: x
+    """Turns standard normal numbers into events."""
+    needs: str = ""
+    """Optional package without which the method cannot be had."""
 
     def __str__(self) -> str:
         return self.name
@@ -124,6 +153,31 @@ CASES = [
     ),
     Case("maximum-likelihood", lambda: MaximumLikelihood(Bell())),
     Case("maximum-likelihood-parts", lambda: MaximumLikelihood(BellByPart())),
+    Case("flow-matching", lambda: FlowMatching(timed_net(), (2,), drop=0.5, steps=2)),
+    Case(
+        "flow-matching-optimal",
+        lambda: FlowMatching(TimeMLP(2, 2, (8,)), (2,), "optimal", steps=2),
+        conditional=False,
+    ),
+    Case(
+        "flow-matching-unet",
+        lambda: FlowMatching(timed_net(UNet, 2, 1, 1, (4, 8)), (1, 4, 4), drop=0.5, steps=2),
+        event=(1, 4, 4),
+    ),
+    Case("diffusion", lambda: Diffusion(timed_net(), (2,), drop=0.5, steps=3)),
+    Case("normalising-flow", lambda: NormalisingFlow(2, 1, hidden=(8,)), needs="zuko"),
+    Case(
+        "autoregressive",
+        lambda: Autoregressive(token_net(GRU), 3, 5),
+        event=(5,),
+        events=sequences,
+    ),
+    Case(
+        "autoregressive-transformer",
+        lambda: Autoregressive(token_net(Transformer, length=5, heads=2), 3, 5),
+        event=(5,),
+        events=sequences,
+    ),
 ]
 EVENTS = 64
 
@@ -131,13 +185,15 @@ every_method = pytest.mark.parametrize("case", CASES, ids=str)
 
 
 def build(case: Case, seed: int = 0) -> Method:
+    if case.needs:
+        pytest.importorskip(case.needs)
     with initial_parameters(torch_rng(seed, "nets")):
         return case.make()
 
 
 def source(case: Case, seed: int = 0) -> Resampled:
     rng = torch_rng(seed, "data")
-    x = torch.randn(EVENTS, *case.event, generator=rng)
+    x = case.events(torch.randn(EVENTS, *case.event, generator=rng))
     return Resampled(x, torch.randn(EVENTS, 1, generator=rng) if case.conditional else None, size=8)
 
 
@@ -214,7 +270,7 @@ def test_samples_have_the_shape_and_type_of_events(case):
     assert isinstance(method, Generative)
     x = method.sample(5, torch_rng(0), contexts(case, 5))
     assert x.shape == (5, *case.event)
-    assert x.dtype == torch.float32
+    assert x.dtype == source(case).x.dtype
     assert not x.requires_grad
     assert method.training
     assert torch.equal(x, method.sample(5, torch_rng(0), contexts(case, 5)))

@@ -9,17 +9,24 @@ from emulant.methods.adversarial import (
     Relativistic,
     Wasserstein,
 )
+from emulant.methods.autoregressive import Autoregressive
 from emulant.methods.companions import EnergyDistance, Likelihood
+from emulant.methods.diffusion import Diffusion
+from emulant.methods.flow_matching import FlowMatching
 from emulant.methods.game import Draws, Generative, Method, Scores
 from emulant.methods.gan import GAN
 from emulant.methods.maximum_likelihood import MaximumLikelihood
+from emulant.methods.normalising_flow import NormalisingFlow
 
 __all__ = [
     "GAN",
     "R1",
     "R2",
+    "Autoregressive",
+    "Diffusion",
     "Draws",
     "EnergyDistance",
+    "FlowMatching",
     "Generative",
     "GradientPenalty",
     "Hinge",
@@ -27,6 +34,7 @@ __all__ = [
     "MaximumLikelihood",
     "Method",
     "NonSaturating",
+    "NormalisingFlow",
     "Relativistic",
     "Scores",
     "Wasserstein",

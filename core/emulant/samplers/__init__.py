@@ -1,0 +1,1 @@
+"""Turn chance, and what a method has learnt, into events: integrators and walks."""
