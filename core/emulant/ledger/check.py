@@ -19,6 +19,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from emulant.app import nearest
+from emulant.errors import InputError
+
 if TYPE_CHECKING:
     from emulant.certify.page import Figure
 
@@ -127,9 +130,6 @@ def select(checks: Iterable[Check], words: Sequence[str]) -> tuple[Check, ...]:
     InputError
         A word names no check.
     """
-    from emulant.app import nearest
-    from emulant.errors import InputError
-
     checks = tuple(checks)
     known = {word for check in checks for word in (check.name, check.method)}
     for word in words:

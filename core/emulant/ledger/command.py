@@ -104,18 +104,17 @@ def _line(cells: Iterable[str]) -> str:
 
 def _rows(record: Record) -> Iterator[str]:
     """Yield one line a measure: its worst value over the seeds."""
-    from emulant.ledger.page import number
+    from emulant.ledger.page import allowed, number
 
     name, seconds = record.check.name, f"{record.seconds:.1f}"
     for measure, held in record.worst_measures():
         judged = measure.tolerance is not None
-        bound = {"=": "", "<=": "≤ ", ">=": "≥ "}[measure.sense]
         cells = (
             name,
             measure.quantity,
-            bound + number(measure.expected),
+            number(measure.expected),
             number(measure.got),
-            "" if measure.tolerance is None else number(measure.tolerance),
+            allowed(measure),
             f"{held}/{len(record.trials)}" if judged else "",
             seconds,
         )

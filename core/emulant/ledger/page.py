@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from emulant.certify.page import Badge, Page, Section, Table
+from emulant.ledger.check import Measure
 from emulant.ledger.record import Record
 
-__all__ = ["number", "page"]
+__all__ = ["allowed", "number", "page"]
 
 
 def number(value: float) -> str:
@@ -19,6 +20,17 @@ def number(value: float) -> str:
     ('8', '-1.386', '')
     """
     return "" if math.isnan(value) else f"{value:.4g}"
+
+
+def allowed(measure: Measure) -> str:
+    """Return the tolerance with the side on which it lies; nothing where none is set.
+
+    >>> allowed(Measure("area under the curve", 0.5, 0.51, 0.05, "<="))
+    '+ 0.05'
+    """
+    if measure.tolerance is None:
+        return ""
+    return {"=": "± ", "<=": "+ ", ">=": "- "}[measure.sense] + number(measure.tolerance)
 
 
 def page(records: Sequence[Record], verdict: str, provenance: Mapping[str, Any]) -> Page:
@@ -33,9 +45,9 @@ def _section(record: Record) -> Section:
     rows: list[list[str | Badge]] = [
         [
             measure.quantity,
-            {"=": "", "<=": "≤ ", ">=": "≥ "}[measure.sense] + number(measure.expected),
+            number(measure.expected),
             number(measure.got),
-            "" if measure.tolerance is None else number(measure.tolerance),
+            allowed(measure),
             _badge(measure.tolerance is not None, held, len(record.trials)),
         ]
         for measure, held in record.worst_measures()

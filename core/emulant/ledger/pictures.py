@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from emulant.certify.page import Figure, figure, palette, style
 
-__all__ = ["clouds", "curves"]
+__all__ = ["Array", "clouds", "curves"]
 
 Array = NDArray[np.floating[Any]]
 

@@ -26,6 +26,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import relu, softplus
 
+from emulant.ratio import logistic
+
 __all__ = [
     "R1",
     "R2",
@@ -73,7 +75,7 @@ class NonSaturating:
 
     def critic(self, real: Tensor, fake: Tensor, /) -> Tensor:
         """Return ``E softplus(-r) + E softplus(f)``."""
-        return softplus(-real).mean() + softplus(fake).mean()
+        return logistic(real, fake)
 
     def generator(self, _real: Tensor | None, fake: Tensor, /) -> Tensor:
         """Return ``E softplus(-f)``."""
