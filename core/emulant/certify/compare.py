@@ -139,7 +139,12 @@ def _against(
         assert true is not None
         reference, reference_error, reference_dof = true.value, true.error, true.dof
     scatter, scatter_dof = (own_scatter, theta.dof) if true is None else (true.scatter, true.dof)
-    error, dof = judge.welch(theta.error, theta.dof, reference_error, reference_dof)
+    own, own_dof = theta.error, theta.dof
+    if true is not None:  # samples all alike in a bin: their error is that of as many true ones
+        alike = own == 0
+        own = np.where(alike, true.scatter / np.sqrt(theta.units), own)
+        own_dof = np.where(alike, true.dof, own_dof)
+    error, dof = judge.welch(own, own_dof, reference_error, reference_dof)
     _refuse_constant(case, statistic, error)
     bias = theta.value - reference
     half = judge.half_width(error, dof, settings.level)
@@ -166,7 +171,7 @@ def _refuse_constant(case: Case, statistic: Statistic, error: Array) -> None:
         label = label_of(statistic, int(np.argmax(error == 0)))
         raise InputError(
             f"case {case.label}, statistic {statistic.name}{f', bin {label}' if label else ''}: "
-            "constant over all samples, so that it has no standard error; drop or merge the bin"
+            "constant, so that it has no standard error; drop or merge the bin"
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -76,6 +77,33 @@ class Found:
         return float(np.asarray(self.tolerance.value))
 
 
+def space_of(
+    case: Case,
+    samples: Samples,
+    statistics: Sequence[Statistic],
+    features: Callable[[Samples], NDArray[Any]] | None = None,
+    side: str = "samples",
+) -> Array:
+    """Return samples (n, *X) in the common space, (n, K).
+
+    That is ``features`` where given, else the samples themselves when they are small, else the
+    features of all statistics side by side.
+    """
+    if features is not None:
+        chosen = [Statistic("features", features)]
+    elif int(np.prod(samples.shape[1:])) <= RAW_FEATURES:
+        chosen = [Statistic("samples", lambda x: x.reshape(len(x), -1))]
+    else:
+        chosen = [s for s in statistics if not s.whole]
+    if not chosen:
+        raise InputError(f"case {case.label}: samples are large; name features to compare")
+    parts = [named(case, s, side, partial(s.rows, samples)) for s in chosen]
+    rows: Array = np.concatenate(parts, axis=1)
+    if not np.isfinite(rows).all():
+        raise InputError(f"case {case.label}, {side}: NaN or infinity in the features")
+    return rows
+
+
 def pair_of(
     case: Case,
     samples: SideOf,
@@ -83,33 +111,12 @@ def pair_of(
     statistics: Sequence[Statistic],
     features: Callable[[Samples], NDArray[Any]] | None,
 ) -> Pair:
-    """Return samples and truth in a common space.
-
-    That is ``features`` where given, else the samples themselves when they are small, else the
-    features of all statistics side by side.
-    """
-    width = int(np.prod(case.samples.shape[1:]))
-
-    def space(side: SideOf) -> Array:
-        if features is not None:
-            chosen = [Statistic("features", features)]
-        elif width <= RAW_FEATURES:
-            chosen = [Statistic("samples", lambda x: x.reshape(len(x), -1))]
-        else:
-            chosen = [s for s in statistics if not s.whole]
-        if not chosen:
-            raise InputError(f"case {case.label}: samples are large; name features to compare")
-        parts = [
-            named(case, s, side.name, lambda s=s: s.rows(side.samples))  # type: ignore[misc] # bound now
-            for s in chosen
-        ]
-        rows = np.concatenate(parts, axis=1)
-        if not np.isfinite(rows).all():
-            raise InputError(f"case {case.label}, {side.name}: NaN or infinity in the features")
-        return rows
-
+    """Return samples and truth in a common space."""
     return Pair.of(
-        (space(samples), space(truth)),
+        (
+            space_of(case, samples.samples, statistics, features, "samples"),
+            space_of(case, truth.samples, statistics, features, "truth"),
+        ),
         (samples.units.unit, truth.units.unit),
         (samples.samples, truth.samples),
         case.training,
