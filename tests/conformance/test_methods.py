@@ -11,12 +11,15 @@ from torch import Tensor, nn
 from emulant.conditions import ContinuousEmbedding
 from emulant.latents import Normal, Pushforward
 from emulant.methods import (
+    ACGAN,
+    ALI,
     GAN,
     R1,
     R2,
     Autoregressive,
     Diffusion,
     EnergyDistance,
+    EvolutionStrategies,
     FlowMatching,
     Generative,
     GradientPenalty,
@@ -29,8 +32,9 @@ from emulant.methods import (
     Scores,
     Wasserstein,
 )
+from emulant.nets.classifying import ClassifyingCritic
 from emulant.nets.conv import ConvCritic, ConvGenerator
-from emulant.nets.embed import TimeMLP
+from emulant.nets.embed import ContextMLP, OneHotClasses, TimeMLP
 from emulant.nets.initial import initial_parameters
 from emulant.nets.mlp import MLP, MLPCritic
 from emulant.nets.recurrent import GRU
@@ -96,6 +100,12 @@ def token_net(kind, **options):
     return kind(4, 4, width=8, context=context, embedded=4, **options)
 
 
+def class_gan():
+    net = ContextMLP(MLP(2, 2, (8,), context=2), OneHotClasses(2))
+    critic = ClassifyingCritic(MLP(2, 3, (8,)))
+    return ACGAN(Pushforward(net, Normal((2,))), critic, regularisers=(R1(every=2),))
+
+
 def sequences(x):
     """Symbols 0, 1, 2, and nothing after the first number above 1."""
     ended = (x > 1).cumsum(1) > 0
@@ -114,6 +124,8 @@ class Case:
     """Parameters that no bill depends on, by the method's own theory."""
     events: Callable[[Tensor], Tensor] = lambda x: x
     """Turns standard normal numbers into events."""
+    contexts: Callable[[Tensor], Tensor] = lambda c: c
+    """Turns numbers, shape (N, 1), into contexts."""
     needs: str = ""
     """Optional package without which the method cannot be had."""
 
@@ -178,6 +190,40 @@ CASES = [
         event=(5,),
         events=sequences,
     ),
+    Case("ac-gan", class_gan, contexts=lambda c: (c > 0).long()),
+    Case(
+        "ali",
+        lambda: ALI(
+            MLP(2, 6, (8,), context=1),
+            MLP(3, 2, (8,), context=1),
+            MLPCritic(2, (8,), context=4),
+            Normal((3,)),
+            regularisers=(R1(every=2),),
+        ),
+    ),
+    Case(
+        "ali-relativistic",
+        lambda: ALI(
+            MLP(2, 6, (8,)),
+            MLP(3, 2),
+            MLPCritic(2, (8,), context=3),
+            Normal((3,)),
+            0.1,
+            Relativistic(),
+        ),
+        conditional=False,
+        flat=CONSTANT,
+    ),
+    Case(
+        "evolution-strategies",
+        lambda: EvolutionStrategies(
+            lambda x, batch: (x[:, None] - batch.x).abs().mean((1, 2)).ceil(),
+            [1.0, 2.0],
+            scale=1.0,
+            learn_scale=True,
+        ),
+        conditional=False,
+    ),
 ]
 EVENTS = 64
 
@@ -194,11 +240,12 @@ def build(case: Case, seed: int = 0) -> Method:
 def source(case: Case, seed: int = 0) -> Resampled:
     rng = torch_rng(seed, "data")
     x = case.events(torch.randn(EVENTS, *case.event, generator=rng))
-    return Resampled(x, torch.randn(EVENTS, 1, generator=rng) if case.conditional else None, size=8)
+    c = case.contexts(torch.randn(EVENTS, 1, generator=rng)) if case.conditional else None
+    return Resampled(x, c, size=8)
 
 
 def contexts(case: Case, n: int) -> Tensor | None:
-    return torch.linspace(-1, 1, n)[:, None] if case.conditional else None
+    return case.contexts(torch.linspace(-1, 1, n)[:, None]) if case.conditional else None
 
 
 def train(method: Method, case: Case, steps: int = 3, seed: int = 0) -> Method:

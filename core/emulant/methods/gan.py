@@ -16,8 +16,9 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from emulant.methods.adversarial import AdversarialLoss, NonSaturating, Regulariser, Scored
+from emulant.methods.adversarial import AdversarialLoss, NonSaturating, Regulariser
 from emulant.methods.companions import Companion
+from emulant.methods.critic_bill import critic_bill, due
 from emulant.methods.game import (
     Draws,
     Generative,
@@ -93,20 +94,14 @@ class GAN(Generative):
         raise ValueError(f"'player' must be 'critic' or 'generator', got {player!r}")
 
     def _critic_bill(self, batch: Batch, rng: torch.Generator) -> Terms:
-        turn = int(self.critic_turns_played)
+        penalties = due(self.regularisers, int(self.critic_turns_played))
         if self.training:
             self.critic_turns_played += 1
-        due = [regulariser for regulariser in self.regularisers if turn % regulariser.every == 0]
         with torch.no_grad():
-            drawn = self._draw(batch, rng)
-        real, fake = (self._score(x, batch.c, slope=bool(due)) for x in (batch.x, drawn))
-        total = self.adversarial_loss.critic(real.logits, fake.logits)
-        parts = {"adversarial": total}
-        for regulariser in due:
-            penalty = regulariser.every * regulariser.penalty(self.critic, real, fake, rng)
-            total = total + penalty
-            parts[regulariser.name] = penalty
-        return Terms(total, {**parts, "real": real.logits.mean(), "fake": fake.logits.mean()})
+            fake = self._draw(batch, rng)
+        return critic_bill(
+            self._logits, self.adversarial_loss, penalties, batch.x, fake, batch.c, rng
+        )
 
     def _generator_bill(self, batch: Batch, rng: torch.Generator) -> Terms:
         fake = self._draw(batch, rng)
@@ -121,10 +116,6 @@ class GAN(Generative):
             total = total + terms.total
             parts |= terms.parts
         return Terms(total, parts)
-
-    def _score(self, x: Tensor, c: Tensor | None, slope: bool) -> Scored:
-        x = x.detach().requires_grad_(slope)
-        return Scored(x, c, self._logits(x, c))
 
     def _draw(self, batch: Batch, rng: torch.Generator) -> Tensor:
         fake = self.generator.draw(len(batch), rng, batch.c)
