@@ -23,20 +23,26 @@ from emulant.methods import (
     FlowMatching,
     Generative,
     GradientPenalty,
+    Growth,
     Hinge,
     Likelihood,
     MaximumLikelihood,
     Method,
+    NonSaturating,
     NormalisingFlow,
+    Pix2PixHD,
+    ProgressiveGAN,
     Relativistic,
     Scores,
     Wasserstein,
 )
 from emulant.nets.classifying import ClassifyingCritic
+from emulant.nets.coarse_to_fine import CoarseToFine, PatchCritic
 from emulant.nets.conv import ConvCritic, ConvGenerator
 from emulant.nets.embed import ContextMLP, OneHotClasses, TimeMLP
 from emulant.nets.initial import initial_parameters
 from emulant.nets.mlp import MLP, MLPCritic
+from emulant.nets.progressive import ProgressiveCritic, ProgressiveGenerator
 from emulant.nets.recurrent import GRU
 from emulant.nets.transformer import Transformer
 from emulant.nets.unet import UNet
@@ -104,6 +110,23 @@ def class_gan():
     net = ContextMLP(MLP(2, 2, (8,), context=2), OneHotClasses(2))
     critic = ClassifyingCritic(MLP(2, 3, (8,)))
     return ACGAN(Pushforward(net, Normal((2,))), critic, regularisers=(R1(every=2),))
+
+
+def growing_gan(*args):
+    """At the second of two stages, half faded in, after the few steps of a law."""
+    generator = ProgressiveGenerator((4, 4), 1, (8, 4), 3, ContinuousEmbedding([0.0], [1.0], 4), 4)
+    critic = ProgressiveCritic((4, 4), 1, (8, 4), ContinuousEmbedding([0.0], [1.0], 4), 4)
+    return ProgressiveGAN(generator, critic, Growth(settle=1, fade=5), *args)
+
+
+def image_gan(*args):
+    critics = [PatchCritic(2, 1, 1, (4, 8)) for _ in range(2)]
+    return Pix2PixHD(CoarseToFine(2, 1, 1, (4, 8), blocks=1), critics, *args)
+
+
+def maps(c):
+    """The contexts of (N, 1) numbers spread over a grid."""
+    return c[:, :, None, None].expand(-1, -1, 4, 4).contiguous()
 
 
 def sequences(x):
@@ -191,6 +214,15 @@ CASES = [
         events=sequences,
     ),
     Case("ac-gan", class_gan, contexts=lambda c: (c > 0).long()),
+    Case(
+        "progressive-gan",
+        growing_gan,
+        event=(1, 4, 4),
+        flat=("critic.last.2.layer.bias",),
+    ),
+    Case("progressive-gan-logistic", lambda: growing_gan(NonSaturating()), event=(1, 4, 4)),
+    Case("pix2pixhd", image_gan, event=(1, 4, 4), contexts=maps),
+    Case("pix2pixhd-means", lambda: image_gan(1.0, "means"), event=(1, 4, 4), contexts=maps),
     Case(
         "ali",
         lambda: ALI(

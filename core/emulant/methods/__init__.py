@@ -20,6 +20,8 @@ from emulant.methods.game import Draws, Generative, Method, Scores
 from emulant.methods.gan import GAN
 from emulant.methods.maximum_likelihood import MaximumLikelihood
 from emulant.methods.normalising_flow import NormalisingFlow
+from emulant.methods.pix2pixhd import LeastSquares, Pix2PixHD
+from emulant.methods.progressive_gan import Growth, ProgressiveGAN
 
 __all__ = [
     "ACGAN",
@@ -35,12 +37,16 @@ __all__ = [
     "FlowMatching",
     "Generative",
     "GradientPenalty",
+    "Growth",
     "Hinge",
+    "LeastSquares",
     "Likelihood",
     "MaximumLikelihood",
     "Method",
     "NonSaturating",
     "NormalisingFlow",
+    "Pix2PixHD",
+    "ProgressiveGAN",
     "Relativistic",
     "Scores",
     "Wasserstein",
