@@ -28,7 +28,7 @@ from emulant_apps.ising.config import CRITICAL
 from emulant_apps.ising.sample import Emulator
 from emulant_apps.ising.tables import aligned, markdown, with_error
 from emulant_apps.ising.weights import FLOOR, Estimate
-from ising_rows import REWEIGHTED, Row, rows, trained_temperatures
+from ising_rows import REWEIGHTED, Row, rows
 from ising_truth import Config, Result, Truth, judge, reference
 
 HEAD = (
@@ -47,7 +47,7 @@ BY_T = ("T", "Δu", "Δ⟨|m|⟩", "c / exact - 1", "χ / true - 1", "ESS / n", 
 def main(config: Config) -> None:
     """Measure every row that is not in the cache, and print the tables."""
     emulator = Emulator.pretrained() if config.model is None else Emulator.load(config.model)
-    trained = trained_temperatures(emulator)
+    trained = emulator.model.temperatures
     everywhere = range(len(config.temperatures))
     unseen = [k for k in everywhere if all(abs(config.temperatures[k] - s) > 1e-9 for s in trained)]
     text = []

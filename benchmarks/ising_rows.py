@@ -135,7 +135,7 @@ def rows(config: Config, lattice: int) -> Iterator[Row]:
                 make = partial(_from_emulator, other, config, lattice)
                 yield Row(f"{name}, raw", partial(make, 0), other.model.content)
                 yield Row(f"{name}, {k} sweeps", partial(make, k), other.model.content)
-    trained = trained_temperatures(emulator)
+    trained = model.temperatures
     banks = Banks(config, lattice, trained)
     for name, sweeps in (("nearest other bank", 0), (f"nearest other bank, {k} sweeps", k)):
         yield Row(name, partial(_swept, banks.nearest, config, sweeps), str(trained))
@@ -144,14 +144,6 @@ def rows(config: Config, lattice: int) -> Iterator[Row]:
         begin = partial(_uniform, config, lattice, hot)
         yield Row(f"{start} start, {k} sweeps", partial(_swept, begin, config, k), "")
     yield Row("true states (floor)", partial(_floor, config, lattice), "")
-
-
-def trained_temperatures(emulator: Emulator) -> tuple[float, ...]:
-    """Return the temperatures that a model was trained on, J/k_B."""
-    known: tuple[float, ...] = getattr(
-        emulator.model, "temperatures", emulator.model.temperature_range
-    )
-    return known
 
 
 def _floor(config: Config, lattice: int) -> Iterator[Draws]:

@@ -1,7 +1,7 @@
 """Pictures that a physicist expects: curves, histograms, states; and the app's part of the demo.
 
-Orange is what is judged, blue the truth: dots for true states, lines for exact results of the
-finite lattice; dashed grey lines are the infinite lattice (Onsager, Yang).
+Orange are the samples that are judged, blue is the truth: dots for true states, lines for exact
+results of the finite lattice; dashed grey lines are the infinite lattice (Onsager, Yang).
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ WIDTH = 3.5
 """Inches; two such figures stand side by side."""
 DEMO_TEMPERATURES = (2.0, CRITICAL, 2.6)
 DEMO_COUNT = 4000
+DEMO_LATTICE = 32
 
 
 def figures(states: States, truth: States | None = None) -> list[Figure]:
@@ -114,7 +115,7 @@ def _curves(states: States, truth: States | None) -> list[Figure]:
             axes.plot(span, line, color=palette()["truth"], label=f"exact, L = {states.lattice}")
         for found, colour, mark, label in (
             (true, "truth", "o", "true states"),
-            (own, "samples", "D", "judged"),
+            (own, "samples", "D", "samples"),
         ):
             if found is not None:
                 _bars(axes, states.temperatures, [pick(o) for o in found], colour, mark, label)
@@ -156,7 +157,7 @@ def _energy_histogram(states: States, truth: States | None, index: int) -> Figur
         _steps(axes, line, width, sites, "truth", "exact (Beale)", filled=True)
     elif truth is not None:
         _steps(axes, energy_counts(truth.at(t)), width, sites, "truth", "true states", filled=True)
-    _steps(axes, own, width, sites, "samples", "judged", filled=False)
+    _steps(axes, own, width, sites, "samples", "samples", filled=False)
     axes.set(xlabel="energy per spin, J", yticks=[], title=f"energy, T = {t:.5g}")
     axes.legend(fontsize=7.5)
     return figure(drawing, alt=f"Histogram of the energy at T = {t:.5g}")
@@ -201,7 +202,7 @@ def _magnetisation_histogram(states: States, truth: States | None, index: int) -
         density=True,
         histtype="step",
         color=palette()["samples"],
-        label="judged",
+        label="samples",
     )
     axes.set(xlabel="magnetisation per spin", yticks=[], title=f"magnetisation, T = {t:.5g}")
     axes.legend(fontsize=7.5)
@@ -231,7 +232,7 @@ def _two_point(states: States, truth: States | None) -> Figure:
 
 
 def _pictures(states: States, truth: States | None, columns: int = 6) -> Figure:
-    """Return states side by side: judged on the left, true on the right."""
+    """Return states side by side: samples on the left, true on the right."""
     chosen = _chosen(states)
     own, true = min(columns, states.count), 0 if truth is None else min(columns, truth.count)
     drawing = Drawing(figsize=(2 * WIDTH, 0.35 + 0.66 * len(chosen)))
@@ -254,7 +255,7 @@ def _pictures(states: States, truth: States | None, columns: int = 6) -> Figure:
             if column == 0:
                 axes.set_ylabel(f"T = {t:.4g}", fontsize=7.5, color=palette()["muted"])
             if row == 0 and column in (0, own):
-                axes.set_title("judged" if mine else "true", fontsize=9, color=colour)
+                axes.set_title("samples" if mine else "true", fontsize=9, color=colour)
     return figure(
         drawing,
         "States drawn at random, not chosen: the first of each file.",
@@ -270,18 +271,17 @@ def demo(seed: int) -> Section:
     from emulant_apps.ising.validate import certificate
 
     states = Emulator.pretrained().sample(
-        DEMO_TEMPERATURES, DEMO_COUNT, 32, seed, sweeps=0, workers=None
+        DEMO_TEMPERATURES, DEMO_COUNT, DEMO_LATTICE, seed, sweeps=0, workers=None
     )
-    truth = simulate(32, DEMO_TEMPERATURES, DEMO_COUNT, seed=derive(seed, "ising demo truth"))
-    return demo_section(states, truth, certificate(states, truth, seed=seed))
+    truth = simulate(
+        DEMO_LATTICE, DEMO_TEMPERATURES, DEMO_COUNT, seed=derive(seed, "ising demo truth")
+    )
+    return demo_section(states, truth, certificate(states, truth, "quick", seed))
 
 
 def demo_section(states: States, truth: States, found: Certificate) -> Section:
     """Return the section of weighted ``states`` and their certificate."""
-    rows, gaps = [], []
-    sizes = np.zeros(len(states.temperatures))
-    if states.log_weight is not None:
-        sizes = effective_sample_size(states.log_weight)
+    rows, gaps, sizes = [], [], []
     for k, t in enumerate(states.temperatures.tolist()):
         own, true = _measured(states, k), measure(truth.at(t), t, tau=0.5)
         known = exact.kaufman(states.lattice, t)
@@ -295,31 +295,45 @@ def demo_section(states: States, truth: States, found: Certificate) -> Section:
         ]
         if states.log_weight is not None:
             ln_z = ln_mean_weight(states.log_weight[k])
+            sizes.append(float(effective_sample_size(states.log_weight[k])))
             row += [with_error(ln_z.value, ln_z.error), f"{known.log_z:.3f}", f"{sizes[k]:.2f}"]
         rows.append(row)
-    head = ["T", "u, drawn", "u, exact", "|m|, drawn", "|m|, true"]
-    head += (
-        ["ln Z, from weights", "ln Z, exact", "ESS / n"] if states.log_weight is not None else []
-    )
     with style():
-        drawn = [_pictures(states, truth), *_curves(states, truth)]
         middle = int(np.argmin(np.abs(states.temperatures - CRITICAL)))
-        drawn.append(_energy_histogram(states, truth, middle))
-        drawn.append(_magnetisation_histogram(states, truth, middle))
-    sides = f"{states.lattice} × {states.lattice}"
+        drawn = [
+            _pictures(states, truth),
+            *_curves(states, truth),
+            _energy_histogram(states, truth, middle),
+            _magnetisation_histogram(states, truth, middle),
+        ]
+    headline = f"energy within {max(gaps):.4f} J per spin of exact"
+    head = ["T", "u, drawn", "u, exact", "|m|, drawn", "|m|, true"]
+    if sizes:
+        headline += f"; {min(sizes):.0%} or more of the states count as true ones"
+        head += ["ln Z, from weights", "ln Z, exact", "ESS / n"]
     return Section(
         "Ising: spin states at a temperature of your choice",
         "Are these states of the two-dimensional Ising model, or only pictures of some?",
         found.verdict,
-        f"energy per spin within {max(gaps):.4f} J of exact at every temperature shown",
-        f"{states.count} new {sides} states at each of {len(rows)} temperatures, drawn one by one "
-        "by the network that came with the package, with no Monte Carlo step after it. "
-        f"{plain_verdict(found)}\n\n"
+        headline,
+        f"{states.count:,} new {states.lattice} × {states.lattice} states at each of "
+        f"{len(rows)} temperatures, drawn one by one by the network that came with the package, "
+        f"with no Monte Carlo step after it. {_unseen(states)}\n\n"
+        f"{plain_verdict(found)} The tolerances are those that {states.count:,} states can decide, "
+        "0.01 J for u and 0.02 for |m|; 'emulant ising validate' judges finer, and more.\n\n"
         "The network knows the probability that it gave to each state, so that the partition "
-        "function follows from the states alone; Kaufman's exact solution checks it. "
-        "ESS / n is the fraction of the states that survives as independent true ones when they "
-        "are reweighted: 1 is perfect.",
+        "function follows from the states alone; Kaufman's exact solution checks it. ESS / n is "
+        "the fraction of the states that count as independent true ones when they are reweighted.",
         drawn,
         (Table(tuple(head), rows, "Standard errors in brackets, of the last digits."),),
         "emulant ising sample --lattice 32 --temperatures 2.35 --count 2000 --out states.npz",
     )
+
+
+def _unseen(states: States) -> str:
+    """Say which temperatures the emulator was never trained at, if it says so itself."""
+    trained = states.notes.get("trained", ())
+    fresh = [t for t in states.temperatures.tolist() if not np.isclose(trained, t).any()]
+    if not trained or not fresh:
+        return ""
+    return f"It was never trained at T = {' and '.join(f'{t:.4g}' for t in fresh)}."

@@ -74,8 +74,8 @@ class Trained(Protocol):
         ...
 
     @property
-    def temperature_range(self) -> tuple[float, float]:
-        """Lowest and highest trained temperature, J/k_B."""
+    def temperatures(self) -> tuple[float, ...]:
+        """Temperatures that it was trained at, J/k_B."""
         ...
 
     @property
@@ -100,7 +100,7 @@ class FreeSpins:
     """
 
     lattices = (4, 6, 8, 16, 32, 64)
-    temperature_range = (1.0, 1e3)
+    temperatures = (1.0, 1e3)
     exact_density = True
     content = "free spins"
 
@@ -190,8 +190,8 @@ class Emulator:
 
     def extrapolated(self, temperatures: Sequence[float]) -> list[float]:
         """Return those of ``temperatures`` that lie outside the trained range."""
-        low, high = self.model.temperature_range
-        return [float(t) for t in temperatures if not low <= t <= high]
+        trained = self.model.temperatures
+        return [float(t) for t in temperatures if not min(trained) <= t <= max(trained)]
 
     def sample(
         self,
@@ -272,7 +272,7 @@ class Emulator:
 
     def _notes(self, temperatures: Sequence[float], sweeps: int) -> Mapping[str, Any]:
         notes: dict[str, Any] = {
-            "trained_range": list(self.model.temperature_range),
+            "trained": list(self.model.temperatures),
             "extrapolated": self.extrapolated(temperatures),
         }
         if sweeps:
@@ -374,10 +374,11 @@ def run(config: SampleConfig) -> int:
     emulator.require_supported(config.lattice)
     outside = emulator.extrapolated(config.temperatures)
     if outside:
-        low, high = emulator.model.temperature_range
+        trained = emulator.model.temperatures
         listed = ", ".join(f"{t:g}" for t in outside)
         sys.stderr.write(
-            f"warning: trained from T = {low:g} to {high:g}; extrapolated to T = {listed}\n"
+            f"warning: trained from T = {min(trained):g} to {max(trained):g}; "
+            f"extrapolated to T = {listed}\n"
         )
     with Progress("sample", total=len(config.temperatures) * config.count) as progress:
         states = emulator.sample(
