@@ -380,6 +380,11 @@ def run(config: SampleConfig) -> int:
             f"warning: trained from T = {min(trained):g} to {max(trained):g}; "
             f"extrapolated to T = {listed}\n"
         )
+    if config.field:
+        sys.stderr.write(
+            f"warning: the emulator knows no field; {config.sweeps} sweeps may not be enough to "
+            "bring its states into one: validate them\n"
+        )
     with Progress("sample", total=len(config.temperatures) * config.count) as progress:
         states = emulator.sample(
             config.temperatures,

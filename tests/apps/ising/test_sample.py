@@ -1,6 +1,7 @@
 """Sampling: seeded chunks, weights that give the exact ln Z, finishing that leads to the truth."""
 
 import itertools
+from importlib import resources
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import torch
 
 from emulant.errors import InputError
 from emulant_apps.ising import sample
-from emulant_apps.ising.exact import enumerate_states
+from emulant_apps.ising.exact import enumerate_states, kaufman
 from emulant_apps.ising.sample import Emulator, FreeSpins, finish
 from emulant_apps.ising.weights import effective_sample_size, ln_partition, reweighted_mean
 
@@ -132,3 +133,18 @@ def test_missing_weights_are_named(tmp_path):
     pytest.importorskip("emulant_apps.ising.model")
     with pytest.raises(InputError, match="nowhere"):
         Emulator.load(tmp_path / "nowhere")
+
+
+SHIPPED = resources.files("emulant_apps.ising") / "pretrained" / "weights.safetensors"
+
+
+@pytest.mark.skipif(not SHIPPED.is_file(), reason="the weights are not shipped yet")
+@pytest.mark.parametrize(("lattice", "least"), [(16, 0.85), (32, 0.85), (64, 0.5)])
+def test_shipped_emulator_knows_the_exact_partition_function(lattice, least):
+    temperatures = [2.0, 2.35, 2.8]  # never trained at
+    states = Emulator.pretrained().sample(temperatures, 400, lattice, seed=1, sweeps=0)
+    assert not set(temperatures) & set(states.notes["trained"])
+    # 400 states tell ESS / n to about 0.03
+    assert (effective_sample_size(states.log_weight) > least - 0.05).all()
+    for t, ln_z in zip(temperatures, ln_partition(states), strict=True):
+        assert abs(ln_z.value - kaufman(lattice, t).log_z) < 5 * ln_z.error
