@@ -9,13 +9,13 @@ stream, therefore a head draws itself: ``head.draw(h, rng)``.
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Literal, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 from torch import distributions as laws
 
-__all__ = ["Bernoulli", "Categorical", "Gaussian", "Head", "Poisson"]
+__all__ = ["Bernoulli", "Categorical", "Decoder", "Gaussian", "Head", "Observes", "Poisson"]
 
 
 class Head(nn.Module):
@@ -145,3 +145,44 @@ class Poisson(Head):
     def draw(self, h: Tensor, rng: torch.Generator) -> Tensor:
         """Return counts as floating-point numbers, shape (B, *X)."""
         return torch.poisson(self._shaped(h).exp(), generator=rng)
+
+
+@runtime_checkable
+class Observes(Protocol):
+    """A law of events given a latent: a decoder, or a model that someone wrote down."""
+
+    def log_likelihood(self, x: Tensor, z: Tensor, c: Tensor | None = None) -> Tensor:
+        """Return log p(x | z, c) in nats, shape (B,)."""
+        ...
+
+    def draw(self, z: Tensor, rng: torch.Generator, c: Tensor | None = None) -> Tensor:
+        """Return one event for each latent, shape (B, *X)."""
+        ...
+
+    def mean(self, z: Tensor, c: Tensor | None = None) -> Tensor:
+        """Return E[x | z, c], shape (B, *X)."""
+        ...
+
+
+class Decoder(nn.Module):
+    """A network ``(z, c) -> h`` of shape (B, head.width), and the head that reads it."""
+
+    def __init__(self, net: nn.Module, head: Head) -> None:
+        super().__init__()
+        self.net = net
+        self.head = head
+
+    def log_likelihood(self, x: Tensor, z: Tensor, c: Tensor | None = None) -> Tensor:
+        """Return log p(x | z, c) in nats, shape (B,)."""
+        if x.shape[1:] != self.head.event:
+            raise ValueError(f"'x' must have shape (B, *{self.head.event}), got {tuple(x.shape)}")
+        score: Tensor = self.head(self.net(z, c)).log_prob(x)
+        return score
+
+    def draw(self, z: Tensor, rng: torch.Generator, c: Tensor | None = None) -> Tensor:
+        """Return one event for each latent, shape (B, *X)."""
+        return self.head.draw(self.net(z, c), rng)
+
+    def mean(self, z: Tensor, c: Tensor | None = None) -> Tensor:
+        """Return E[x | z, c], shape (B, *X)."""
+        return self.head.mean(self.net(z, c))

@@ -10,13 +10,22 @@ from torch import Tensor, nn
 
 from emulant.conditions import ContinuousEmbedding
 from emulant.latents import Normal, Pushforward
+from emulant.likelihoods import Decoder, Gaussian
 from emulant.methods import (
     ACGAN,
     ALI,
     GAN,
+    M1,
+    M1M2,
+    M2,
     R1,
     R2,
+    VAE,
+    Additive,
+    AdversarialAutoencoder,
+    AdversarialVariationalBayes,
     Autoregressive,
+    DenoisingAutoencoder,
     Diffusion,
     EnergyDistance,
     EvolutionStrategies,
@@ -25,7 +34,9 @@ from emulant.methods import (
     GradientPenalty,
     Growth,
     Hinge,
+    ImplicitVariationalInference,
     Likelihood,
+    Masking,
     MaximumLikelihood,
     Method,
     NonSaturating,
@@ -34,6 +45,8 @@ from emulant.methods import (
     ProgressiveGAN,
     Relativistic,
     Scores,
+    StackedDenoisingAutoencoder,
+    WarmUp,
     Wasserstein,
 )
 from emulant.nets.classifying import ClassifyingCritic
@@ -41,6 +54,7 @@ from emulant.nets.coarse_to_fine import CoarseToFine, PatchCritic
 from emulant.nets.conv import ConvCritic, ConvGenerator
 from emulant.nets.embed import ContextMLP, OneHotClasses, TimeMLP
 from emulant.nets.initial import initial_parameters
+from emulant.nets.joint import Joint
 from emulant.nets.mlp import MLP, MLPCritic
 from emulant.nets.progressive import ProgressiveCritic, ProgressiveGenerator
 from emulant.nets.recurrent import GRU
@@ -133,6 +147,65 @@ def sequences(x):
     """Symbols 0, 1, 2, and nothing after the first number above 1."""
     ended = (x > 1).cumsum(1) > 0
     return (x.clamp(-1.4, 1.4).round().long() + 1).masked_fill(ended, -1)
+
+
+class Written(nn.Module):
+    """A model without parameters: x | z, c is normal around z + c."""
+
+    def mean(self, z, c=None):
+        if c is None:
+            raise ValueError("'c' must be given, got None")
+        return z + c
+
+    def log_likelihood(self, x, z, c=None):
+        return torch.distributions.Normal(self.mean(z, c), 1.0).log_prob(x).sum(1)
+
+    def draw(self, z, rng, c=None):
+        return self.mean(z, c) + torch.randn(z.shape, generator=rng, device=z.device)
+
+
+def decoder(latent=3, context=1, event=2):
+    return Decoder(MLP(latent, event, (8,), context=context), Gaussian((event,)))
+
+
+def vae(context=1, **options):
+    return VAE(MLP(2, 6, (8,), context=context), decoder(context=context), latent=3, **options)
+
+
+def m2(event=2):
+    encoder = MLP(event, 6, (8,), context=2)
+    return M2(MLP(event, 2, (8,)), encoder, decoder(context=2, event=event), latent=3, classes=2)
+
+
+def some_classes(c):
+    """Classes 0 and 1, and -1 for numbers near 0."""
+    return torch.where(c.abs() < 0.5, -1, (c > 0).long())
+
+
+def adversarial_bayes(**options):
+    encoder, critic = MLP(4, 3, (8,), context=1), MLPCritic(5, (8,), context=1)
+    return AdversarialVariationalBayes(
+        Joint(encoder), decoder(), Joint(critic), Normal((3,)), noise=2, **options
+    )
+
+
+def implicit_inference(contrast):
+    posterior, critic = MLP(4, 2, (8,), context=1), MLPCritic(4, (8,), context=1)
+    return ImplicitVariationalInference(
+        Joint(posterior), Joint(critic), Written(), Normal((2,)), noise=2, contrast=contrast
+    )
+
+
+def adversarial_autoencoder(encoded=3, **options):
+    critic = MLPCritic(3, (8,), context=1)
+    encoder = MLP(2, encoded, (8,), context=1)
+    return AdversarialAutoencoder(encoder, decoder(), critic, Normal((3,)), latent=3, **options)
+
+
+def stacked():
+    encoders = [MLP(2, 4, (8,), context=1), MLP(4, 3, (8,), context=1)]
+    decoders = [MLP(4, 2, (8,), context=1), MLP(3, 4, (8,), context=1)]
+    return StackedDenoisingAutoencoder(encoders, decoders, Masking(0.3), (2,), chain=3)
 
 
 @dataclass(frozen=True)
@@ -256,6 +329,29 @@ CASES = [
         ),
         conditional=False,
     ),
+    Case("vae", vae),
+    Case("vae-unconditional", lambda: vae(context=0), conditional=False),
+    Case("vae-weighted-kl", lambda: vae(beta=2.0, free_bits=1e-3, schedule=WarmUp(2))),
+    Case("vae-importance", lambda: vae(importance=3)),
+    Case("m1", lambda: M1(vae(context=0), MLP(3, 2, (8,)), 2), contexts=some_classes),
+    Case("m2", m2, contexts=some_classes),
+    Case("m1-m2", lambda: M1M2(vae(context=0), m2(event=3)), contexts=some_classes),
+    Case("adversarial-autoencoder", adversarial_autoencoder),
+    Case(
+        "adversarial-autoencoder-stochastic",
+        lambda: adversarial_autoencoder(6, stochastic=True, regularisers=(R1(every=2),)),
+    ),
+    Case("adversarial-variational-bayes", adversarial_bayes),
+    Case("adaptive-contrast", lambda: adversarial_bayes(draws=8, adaptive=True, critic_turns=2)),
+    Case("implicit-inference-prior", lambda: implicit_inference("prior")),
+    Case("implicit-inference-joint", lambda: implicit_inference("joint")),
+    Case(
+        "denoising-autoencoder",
+        lambda: DenoisingAutoencoder(
+            MLP(2, 2, (8,), context=1), Gaussian((2,)), Additive(0.5), chain=3
+        ),
+    ),
+    Case("stacked-denoising-autoencoder", stacked),
 ]
 EVENTS = 64
 

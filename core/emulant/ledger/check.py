@@ -17,7 +17,7 @@ import math
 import pkgutil
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, SupportsFloat
 
 from emulant.app import nearest
 from emulant.errors import InputError
@@ -25,7 +25,7 @@ from emulant.errors import InputError
 if TYPE_CHECKING:
     from emulant.certify.page import Figure
 
-__all__ = ["Check", "Measure", "Outcome", "discover", "select"]
+__all__ = ["Check", "Measure", "Outcome", "discover", "error", "select"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +64,11 @@ class Measure:
     def passed(self) -> bool:
         """Whether the strain is at most 1."""
         return self.strain <= 1
+
+
+def error(quantity: str, got: SupportsFloat, most: float) -> Measure:
+    """Return the measure of an error, whose known answer is 0 and which may be ``most``."""
+    return Measure(quantity, 0.0, float(got), most, "<=")
 
 
 def _no_pictures() -> Sequence[Figure]:
