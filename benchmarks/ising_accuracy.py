@@ -59,7 +59,9 @@ def main(config: Config) -> None:
         text.append(
             f"**L = {lattice}**, {config.count:,} states at each of {len(everywhere)} "
             "temperatures. A cell is the bias beyond 2 standard errors at the worst temperature; "
-            "in brackets the bias itself, its standard error, and that temperature.\n"
+            "in brackets the bias itself, its standard error, and that temperature. n* = (σ / b)² "
+            "is the number of independent true states whose error is the bias of u; where q is "
+            "known, b is measured through the weights.\n"
         )
         text.append(markdown(HEAD, whole))
         if unseen:

@@ -15,6 +15,7 @@ import numpy as np
 from emulant.parallel import chunked_map, worker_count
 from emulant.progress import Progress
 from emulant.rng import derive, numpy_rng
+from emulant_apps.ising.data import States
 from emulant_apps.ising.exact import kaufman
 from emulant_apps.ising.sample import Emulator, finish
 from emulant_apps.ising.simulators import simulate
@@ -26,14 +27,18 @@ REWEIGHTED = "emulator, reweighted"
 def _from_emulator(
     emulator: Emulator, config: Config, lattice: int, sweeps: int, reweight: bool = False
 ) -> Iterator[Draws]:
+    def draw(t: float, k: int) -> States:
+        return emulator.sample([t], config.count, lattice, config.seed, k, workers=config.workers)
+
     for t in config.temperatures:
-        states = emulator.sample(
-            [t], config.count, lattice, config.seed, sweeps, workers=config.workers
-        )
-        known = None if states.log_weight is None else states.log_weight[0]
-        if reweight and known is None:
-            raise SystemExit("this model knows no density: it cannot be reweighted")
-        yield Draws.of(states.spins[0], log_weight=known if reweight else None, ln_weight=known)
+        own = draw(t, 0) if sweeps == 0 or emulator.model.exact_density else None
+        known = None if own is None or own.log_weight is None else own.log_weight[0]
+        # the same seed: these states were finished from those draws
+        spins = (draw(t, sweeps) if own is None or sweeps else own).spins[0]
+        if reweight:
+            yield Draws.of(spins, log_weight=known, ln_weight=known)
+        else:
+            yield Draws.of(spins, ln_weight=None if sweeps else known, start_weight=known)
 
 
 def _true_one(
@@ -127,7 +132,8 @@ def rows(config: Config, lattice: int) -> Iterator[Row]:
         raw = partial(_from_emulator, emulator, config, lattice)
         yield Row("emulator, raw", partial(raw, 0), model.content)
         yield Row(f"emulator, {k} sweeps (as shipped)", partial(raw, k), model.content)
-        yield Row(REWEIGHTED, partial(raw, 0, reweight=True), model.content)
+        if model.exact_density:
+            yield Row(REWEIGHTED, partial(raw, 0, reweight=True), model.content)
     for name, directory in (("adversarial", config.adversarial), ("tanh DCGAN", config.dcgan)):
         if directory is not None:
             other = Emulator.load(directory)

@@ -29,7 +29,12 @@ from emulant_apps.ising.hamiltonian import bond_sums, spin_sums
 from emulant_apps.ising.jackknife import jackknife
 from emulant_apps.ising.observables import Summaries, estimate
 from emulant_apps.ising.simulators import simulate
-from emulant_apps.ising.weights import Estimate, effective_sample_size, ln_mean_weight
+from emulant_apps.ising.weights import (
+    Estimate,
+    bias_by_weights,
+    effective_sample_size,
+    ln_mean_weight,
+)
 
 TEMPERATURES = (1.6, 1.8, 2.0, 2.1, 2.2, CRITICAL, 2.3, 2.35, 2.4, 2.6, 2.8, 3.0, 3.4)
 Ints = NDArray[np.int32]
@@ -83,6 +88,8 @@ class Draws:
     """(n,), of states that are to be reweighted."""
     ln_weight: Floats | None = None
     """(n,), of states that know ln q, for ESS and ln Z only."""
+    start_weight: Floats | None = None
+    """(n,), of the emulator's own states that these are, or that these were finished from."""
 
     @classmethod
     def of(cls, spins: Spins, **weights: Floats | None) -> Draws:
@@ -128,6 +135,8 @@ class Result:
     """n* of u, point estimate; None where the bias is not resolved."""
     worth_shown: float = 0.0
     """n* of u, lower bound."""
+    bias: Estimate | None = None
+    """Bias of u, J per spin, through the weights where there are any; n* is made of it."""
 
     @classmethod
     def revive(cls, record: Mapping[str, Any]) -> Result:
@@ -201,6 +210,10 @@ def judge(draws: Draws, truth: Truth, lattice: int, t: float) -> Result:
     found = estimate(draws.summaries(lattice), t, weights, tau=0.5)
     sigma = t * math.sqrt(truth.heat_capacity) / lattice
     bias = Estimate(found.energy.value - truth.energy, found.energy.error)
+    best = bias
+    if draws.start_weight is not None:
+        u = draws.summaries(lattice).energy
+        best = min(best, bias_by_weights(u, draws.start_weight, truth.ln_z), key=lambda x: x.error)
     known = draws.log_weight if draws.ln_weight is None else draws.ln_weight
     ln_z = None
     if draws.ln_weight is not None:
@@ -228,6 +241,7 @@ def judge(draws: Draws, truth: Truth, lattice: int, t: float) -> Result:
         None if known is None else float(effective_sample_size(known)),
         None if known is None else float(effective_sample_size(known)) * len(known),
         ln_z,
-        (sigma / bias.value) ** 2 if abs(bias.value) > 2 * bias.error else None,
-        lower_worth(bias, sigma),
+        (sigma / best.value) ** 2 if abs(best.value) > 2 * best.error else None,
+        lower_worth(best, sigma),
+        best,
     )

@@ -13,8 +13,8 @@ Beyond n* states more of them do not help. The last column is the rate of effect
 r_ind / (1 + n / n*), for n = 10,000. n* is the lower bound that was shown, with |b| + 2 standard
 errors for b, and the worse one of u and |m|. Reweighted states have no bias: r ESS of them.
 
-Of u the truth is Kaufman's. With Z known too, w = e^(-E/T) / (Z q) has mean one, and
-b = ⟨(O - o)(1 - w)⟩_q for any number o, whose error is far below that of ⟨O⟩_q.
+The truth of u is Kaufman's; where q is known, b is measured through the weights, see
+:func:`emulant_apps.ising.weights.bias_by_weights`.
 """
 
 from __future__ import annotations
@@ -36,11 +36,16 @@ from emulant.progress import Progress
 from emulant.store import read_text, write_text
 from emulant_apps.ising.autocorrelation import integrated_autocorrelation_time
 from emulant_apps.ising.config import Algorithm, BenchConfig
-from emulant_apps.ising.exact import kaufman
+from emulant_apps.ising.exact import Thermodynamics, kaufman
 from emulant_apps.ising.hamiltonian import energies, magnetisations
 from emulant_apps.ising.simulators import simulate
 from emulant_apps.ising.tables import aligned, markdown, with_error
-from emulant_apps.ising.weights import FLOOR, Estimate, effective_sample_size, reweighted_mean
+from emulant_apps.ising.weights import (
+    FLOOR,
+    Estimate,
+    bias_by_weights,
+    effective_sample_size,
+)
 
 if TYPE_CHECKING:
     from emulant_apps.ising.sample import Emulator
@@ -195,40 +200,37 @@ def _emulator(
         return _rate(lambda n: draw(n, sweeps), config.seconds, 64, clock)
 
     exact = kaufman(lattice, temperature)
-    sigma = temperature * float(np.sqrt(exact.heat_capacity)) / lattice
-    spins, log_weight = draw(config.count, 0)
-    m = np.abs(magnetisations(spins))
-    bias = _bias(energies(spins) - exact.energy)
-    worth, true_m = lower_worth(bias, sigma), None
-    if log_weight is not None:
-        excess = -np.expm1(log_weight - exact.log_z)  # 1 - w
-        bias = min(bias, _bias((energies(spins) - exact.energy) * excess), key=lambda x: x.error)
-        worth = min(
-            lower_worth(bias, sigma), lower_worth(_bias((m - m.mean()) * excess), float(m.std()))
-        )
-    raw = Row(lattice, temperature, "emulator, raw", speed(0), None, bias, worth)
-    yield raw
-    if log_weight is not None:
-        size = float(effective_sample_size(log_weight))
-        if size >= FLOOR:
-            true_m = reweighted_mean(m, log_weight)
-            name = f"emulator, reweighted (ESS {size:.2f})"
-            yield Row(lattice, temperature, name, raw.independent * size)
-    spins, _ = draw(config.count, config.sweeps)
-    bias = _bias(energies(spins) - exact.energy)
-    worth = lower_worth(bias, sigma)
-    if true_m is not None:
-        m = np.abs(magnetisations(spins))
-        error = float(np.hypot(m.std(ddof=1) / np.sqrt(len(m)), true_m.error))
-        found = Estimate(float(m.mean()) - true_m.value, error)
-        worth = min(worth, lower_worth(found, float(m.std())))
-    name = f"emulator, {config.sweeps} sweeps"
-    yield Row(lattice, temperature, name, speed(config.sweeps), None, bias, worth)
+    start, log_weight = draw(config.count, 0)
+    for sweeps in (0, config.sweeps):
+        # the same draws, finished: the weights of the start still tell their bias
+        spins = draw(config.count, sweeps)[0] if sweeps else start
+        bias, worth = _judged(spins, log_weight, exact, lattice, temperature)
+        name = f"emulator, {sweeps} sweeps" if sweeps else "emulator, raw"
+        row = Row(lattice, temperature, name, speed(sweeps), None, bias, worth)
+        yield row
+        if sweeps == 0 and log_weight is not None:
+            size = float(effective_sample_size(log_weight))
+            if size >= FLOOR:
+                name = f"emulator, reweighted (ESS {size:.2f})"
+                yield Row(lattice, temperature, name, row.independent * size)
 
 
-def _bias(terms: Floats) -> Estimate:
-    """Return the mean of independent ``terms`` and its standard error."""
-    return Estimate(float(terms.mean()), float(terms.std(ddof=1) / np.sqrt(len(terms))))
+def _judged(
+    spins: NDArray[np.int8],
+    log_weight: Floats | None,
+    exact: Thermodynamics,
+    lattice: int,
+    t: float,
+) -> tuple[Estimate, float]:
+    """Return the bias of u and the n* that was shown: of u and, with weights, of |m| as well."""
+    sigma = t * float(np.sqrt(exact.heat_capacity)) / lattice
+    u, m = energies(spins), np.abs(magnetisations(spins))
+    bias = Estimate(float(u.mean() - exact.energy), float(u.std(ddof=1) / np.sqrt(len(u))))
+    if log_weight is None:
+        return bias, lower_worth(bias, sigma)
+    bias = min(bias, bias_by_weights(u, log_weight, exact.log_z), key=lambda x: x.error)
+    of_m = lower_worth(bias_by_weights(m, log_weight, exact.log_z), float(m.std()))
+    return bias, min(lower_worth(bias, sigma), of_m)
 
 
 def _rate(

@@ -26,6 +26,7 @@ __all__ = [
     "FLOOR",
     "Chains",
     "Estimate",
+    "bias_by_weights",
     "effective_sample_size",
     "independence_chains",
     "independence_metropolis",
@@ -109,6 +110,22 @@ def reweighted_mean(values: Floats, log_weight: Floats, floor: float = FLOOR) ->
     w = normalised(log_weight)
     mean = float(w @ values)
     return Estimate(mean, float(np.sqrt(np.square(w) @ np.square(values - mean))))
+
+
+def bias_by_weights(values: Floats, log_weight: Floats, ln_z: float) -> Estimate:
+    """Return ⟨O⟩_q - ⟨O⟩_p = ⟨(O - o) (1 - w / Z)⟩_q and its standard error, for (N,) values.
+
+    Z is known exactly, so that any number o serves, here the mean; where w / Z is near one the
+    error is far below that of ⟨O⟩_q. ``values`` may also be those of the draws after a kernel
+    that leaves p invariant, with the weights of the draws before: ⟨K O⟩_p = ⟨O⟩_p.
+
+    >>> bias_by_weights(np.array([1.0, 2.0, 3.0]), np.zeros(3), 0.0).value + 0.0
+    0.0
+    """
+    n = _draws(log_weight)
+    _require_finite(log_weight)
+    terms = (values - values.mean()) * -np.expm1(log_weight - ln_z)
+    return Estimate(float(terms.mean()), float(terms.std(ddof=1) / np.sqrt(n)))
 
 
 def resampled(log_weight: Floats, rng: np.random.Generator, count: int | None = None) -> Indices:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from emulant_apps.ising.data import States
 from emulant_apps.ising.weights import (
+    bias_by_weights,
     effective_sample_size,
     independence_chains,
     independence_metropolis,
@@ -62,6 +63,27 @@ def test_errors_cover_the_truth_as_often_as_they_should():
 def test_weights_below_the_floor_are_refused():
     with pytest.raises(ValueError, match="below the floor"):
         reweighted_mean(np.zeros(100), np.array([0.0] + [-50.0] * 99))
+
+
+def test_bias_by_weights_is_the_bias_with_less_error():
+    # q close to p: weights near one
+    q = np.array([0.48, 0.32, 0.15, 0.05])
+    values = np.array([0.0, 1.0, 2.0, 3.0])
+    i = np.random.default_rng(5).choice(4, 50_000, p=q)
+    found = bias_by_weights(values[i], (np.log(P / q) + 7.0)[i], 7.0)
+    plain = values[i].std() / np.sqrt(len(i))
+    assert abs(found.value - (q - P) @ values) < 4 * found.error
+    assert found.error < 0.2 * plain
+
+
+def test_bias_after_an_exact_kernel_is_told_by_the_weights_before():
+    # K resamples from p with probability 1/2: halves the bias and leaves p invariant
+    rng = np.random.default_rng(6)
+    values = np.arange(4.0)
+    i = rng.integers(0, 4, 200_000)
+    after = np.where(rng.uniform(size=len(i)) < 0.5, rng.choice(4, len(i), p=P), i)
+    found = bias_by_weights(values[after], LN_WEIGHT[i], 7.0)
+    assert abs(found.value - 0.5 * (values.mean() - P @ values)) < 4 * found.error
 
 
 def test_resampling_keeps_each_within_one_of_its_share():
