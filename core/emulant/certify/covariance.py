@@ -71,8 +71,10 @@ def correlations(
 
     def reduce(means: Array) -> Array:
         covariance = _covariance(means, K)
-        spread = np.sqrt(np.einsum("...kk->...k", covariance))
-        correlation: Array = covariance[..., k, l] / (spread[..., k] * spread[..., l])
+        spread = np.sqrt(np.maximum(np.einsum("...kk->...k", covariance), 0.0))
+        correlation: Array = np.zeros_like(covariance[..., k, l])  # of a constant: 0
+        product = spread[..., k] * spread[..., l]
+        np.divide(covariance[..., k, l], product, out=correlation, where=product > 0)
         return correlation
 
     pairs = tuple(f"{labels[i]}, {labels[j]}" for i, j in zip(k.tolist(), l.tolist(), strict=True))
