@@ -92,6 +92,7 @@ def test_fields_and_tables_bring_their_own_statistics(folder, tmp_path):
     _, record = certify_files(
         folder, tmp_path / "1", "fields.npz", "field_truth.npz", quick=True, array="samples"
     )
+    assert "on one scale" in (tmp_path / "1" / "out" / "index.html").read_text("utf-8")
     names = [s["name"] for s in record["cases"][0]["statistics"]]
     assert names == ["mean", "variance", "power", "share below"]
     _, record = certify_files(folder, tmp_path / "2", "table.csv", "table_truth.csv", quick=True)

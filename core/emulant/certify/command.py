@@ -83,6 +83,7 @@ def run(config: CertifyConfig) -> int:
     """Run ``emulant certify`` and return its exit status."""
     from emulant.certify import STANDARD, Case, certify
     from emulant.certify.inputs import as_numbers, read_samples
+    from emulant.certify.pictures import pictures_of
     from emulant.certify.summaries import statistics_of
     from emulant.store import current, hash_file, new_directory, plain
 
@@ -115,7 +116,7 @@ def run(config: CertifyConfig) -> int:
             title=f"{config.samples.name} against {config.truth.name}",
             notes=notes if config.correct else (), provenance=plain(origin),
         )  # fmt: skip
-        certificate.write(directory)
+        certificate.write(directory, pictures_of(arrays[0], arrays[1], names))
         if config.correct:
             _write_survivors(config, case, directory, origin)
     sys.stdout.write(certificate.table())
