@@ -103,14 +103,14 @@ PRESETS: Mapping[str, Recipe] = {
         (32,),
         {32: 8000},
         NO_STAGE,
-        Stage(2000, 1e-3, 1e-3, 1 << 16, energy_distance=0.3),
+        Stage(700, 1e-3, 1e-3, 1 << 16, energy_distance=0.3),
     ),
     "dcgan": Recipe(
         "tanh",
         (32,),
         {32: 8000},
         NO_STAGE,
-        Stage(2000, 5e-4, 5e-4, 1 << 16),
+        Stage(700, 5e-4, 5e-4, 1 << 16),
         helped=False,
     ),
 }
