@@ -28,7 +28,7 @@ from emulant_apps.ising.config import CRITICAL
 from emulant_apps.ising.sample import Emulator
 from emulant_apps.ising.tables import aligned, markdown, with_error
 from emulant_apps.ising.weights import FLOOR, Estimate
-from ising_rows import REWEIGHTED, Row, rows
+from ising_rows import RATIO, REWEIGHTED, Row, rows
 from ising_truth import Config, Result, Truth, judge, reference
 
 HEAD = (
@@ -120,7 +120,7 @@ def summary(name: str, results: Sequence[Result], temperatures: Sequence[float])
         if r.size is not None and r.effective is not None
     ]
     least = min(sizes, default=None)
-    if name == REWEIGHTED and least is not None and least[0] < FLOOR:
+    if (name == REWEIGHTED or name.endswith(RATIO)) and least is not None and least[0] < FLOOR:
         return (name, *["refused"] * 4, f"{least[0]:.3f} at {least[2]:.4g}", "", "")
     return (
         name,

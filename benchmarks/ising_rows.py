@@ -7,21 +7,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
+from numpy.typing import NDArray
 
 from emulant.parallel import chunked_map, worker_count
 from emulant.progress import Progress
+from emulant.ratio import fit_ratio
 from emulant.rng import derive, numpy_rng
 from emulant_apps.ising.data import States
 from emulant_apps.ising.exact import kaufman
+from emulant_apps.ising.observables import Summaries
 from emulant_apps.ising.sample import Emulator, finish
 from emulant_apps.ising.simulators import simulate
 from ising_truth import Config, Draws, Spins
 
 REWEIGHTED = "emulator, reweighted"
+RATIO = "density ratio to true states"
 
 
 def _from_emulator(
@@ -74,6 +78,23 @@ def _uniform(config: Config, lattice: int, hot: bool, k: int) -> Spins:
         return np.ones(shape, dtype=np.int8)
     bits = numpy_rng(config.seed, "accuracy hot", k).integers(0, 2, shape, dtype=np.int8)
     return 2 * bits - 1
+
+
+def _corrected(emulator: Emulator, config: Config, lattice: int) -> Iterator[Draws]:
+    """Yield a network's own states weighted by an estimated density ratio of (u, |m|).
+
+    The ratio is fitted on true states at the very temperature, which the reference has not seen.
+    """
+    drawn = _from_emulator(emulator, config, lattice, 0)
+    true = _true(config, lattice, config.temperatures, "floor")
+    for draws, spins in zip(drawn, true, strict=True):
+        sides = [_features(side.summaries(lattice)) for side in (draws, Draws.of(spins))]
+        ratio = fit_ratio(*sides, seed=derive(config.seed, "accuracy ratio"))
+        yield replace(draws, log_weight=ratio.samples, ln_weight=None, start_weight=None)
+
+
+def _features(found: Summaries) -> NDArray[np.float64]:
+    return np.stack([found.energy, np.abs(found.magnetisation)], axis=1)
 
 
 @dataclass
@@ -141,6 +162,8 @@ def rows(config: Config, lattice: int) -> Iterator[Row]:
                 make = partial(_from_emulator, other, config, lattice)
                 yield Row(f"{name}, raw", partial(make, 0), other.model.content)
                 yield Row(f"{name}, {k} sweeps", partial(make, k), other.model.content)
+                correct = partial(_corrected, other, config, lattice)
+                yield Row(f"{name}, {RATIO}", correct, other.model.content)
     trained = model.temperatures
     banks = Banks(config, lattice, trained)
     for name, sweeps in (("nearest other bank", 0), (f"nearest other bank, {k} sweeps", k)):

@@ -203,6 +203,9 @@ class ValidateConfig:
     tolerance: Literal["raw", "finished", "quick"] | None = None
     """Tolerances to judge by: those set for the emulator's own states, for finished states, or
     for a ten-minute emulator. Default: raw for states that carry weights, else finished."""
+    correct: bool = False
+    """Weigh states that know no density by an estimated density ratio, fitted on one half of the
+    true states and judged on the other."""
     field: float | None = None
     """External field h of the states, J per spin. Default: what their provenance says, else 0."""
     seed: int = 0
@@ -216,6 +219,8 @@ class ValidateConfig:
         require_at_least(0, self.reference, "--reference")
         require_at_least(0, self.seed, "--seed")
         require_at_least(1, self.workers, "--workers")
+        if self.correct and self.truth is None and not self.reference:
+            raise InputError("--correct: needs true states; give --truth, or --reference above 0")
         if 0 < self.reference < 100:
             raise InputError(f"--reference: give 0, or at least 100 states, got {self.reference}")
         if self.field is not None and not math.isfinite(self.field):

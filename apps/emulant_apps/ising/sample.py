@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import math
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -45,12 +46,25 @@ from emulant_apps.ising.reference_free import cluster_and_local
 from emulant_apps.ising.simulators import sweep_swendsen_wang
 from emulant_apps.ising.tables import states_table
 
-__all__ = ["CHUNK_SPINS", "Emulator", "FreeSpins", "Generator", "Trained", "finish", "run"]
+__all__ = [
+    "CHUNK_SPINS",
+    "Emulator",
+    "ExtrapolationWarning",
+    "FreeSpins",
+    "Generator",
+    "Trained",
+    "finish",
+    "run",
+]
 
 CHUNK_SPINS = 1 << 18
 """Spins in a chunk: 256 states at L = 32."""
 FEW_CHUNKS = 32
 """Fewer chunks than these a worker do not repay the start of processes."""
+
+
+class ExtrapolationWarning(UserWarning):
+    """States were asked for outside the temperatures that the emulator was trained at."""
 
 
 class Generator(Protocol):
@@ -227,6 +241,9 @@ class Emulator:
         self.require_supported(lattice)
         if field and not sweeps:
             raise InputError("--field: needs --sweeps, for the emulator itself knows no field")
+        outside = self.extrapolated(temperatures)
+        if outside:
+            warnings.warn(self._beyond(outside), ExtrapolationWarning, stacklevel=2)
         jobs = _jobs(lattice, temperatures, count)
         place = _device(device)
         work = partial(_chunk, self.model, jobs, seed, sweeps, field, place)
@@ -269,6 +286,13 @@ class Emulator:
         if lattice not in self.model.lattices:
             sides = ", ".join(str(side) for side in self.model.lattices)
             raise InputError(f"--lattice: this model draws {sides}, got {lattice}")
+
+    def _beyond(self, outside: Sequence[float]) -> str:
+        trained = self.model.temperatures
+        return (
+            f"trained from T = {min(trained):g} to {max(trained):g}; "
+            f"extrapolated to T = {', '.join(f'{t:g}' for t in outside)}"
+        )
 
     def _notes(self, temperatures: Sequence[float], sweeps: int) -> Mapping[str, Any]:
         notes: dict[str, Any] = {
@@ -372,20 +396,16 @@ def run(config: SampleConfig) -> int:
     new_states_file(config.out)
     emulator = Emulator.pretrained() if config.model is None else Emulator.load(config.model)
     emulator.require_supported(config.lattice)
-    outside = emulator.extrapolated(config.temperatures)
-    if outside:
-        trained = emulator.model.temperatures
-        listed = ", ".join(f"{t:g}" for t in outside)
-        sys.stderr.write(
-            f"warning: trained from T = {min(trained):g} to {max(trained):g}; "
-            f"extrapolated to T = {listed}\n"
-        )
     if config.field:
         sys.stderr.write(
             f"warning: the emulator knows no field; {config.sweeps} sweeps may not be enough to "
             "bring its states into one: validate them\n"
         )
-    with Progress("sample", total=len(config.temperatures) * config.count) as progress:
+    with (
+        Progress("sample", total=len(config.temperatures) * config.count) as progress,
+        warnings.catch_warnings(record=True) as said,
+    ):
+        warnings.simplefilter("always", ExtrapolationWarning)
         states = emulator.sample(
             config.temperatures,
             config.count,
@@ -397,6 +417,8 @@ def run(config: SampleConfig) -> int:
             config.workers,
             progress.update,
         )
+    for warning in said:
+        sys.stderr.write(f"warning: {warning.message}\n")
     write_states(config.out, states)
     sys.stdout.write(states_table(states))
     return PASS

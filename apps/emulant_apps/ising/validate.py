@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 
 from emulant.certify import Case, Certificate, Check, Statistic, certify
+from emulant.certify.correction import corrected
 from emulant.errors import InputError
 from emulant.progress import Progress
 from emulant.rng import derive, numpy_rng
@@ -73,7 +74,9 @@ def run(config: ValidateConfig) -> int:
                 truth = reference_states(
                     states, config.reference, config.seed, config.workers, progress.update
                 )
-        found = certificate(states, truth, config.tolerance, config.seed, config.workers)
+        found = certificate(
+            states, truth, config.tolerance, config.seed, config.workers, config.correct
+        )
         found = replace(found, provenance=_provenance(config, states, truth))
         from emulant_apps.ising.report import figures  # here: matplotlib is slow to import
 
@@ -92,6 +95,7 @@ def certificate(
     tolerance: Name | None = None,
     seed: int = 0,
     workers: int | None = 1,
+    correct: bool = False,
 ) -> Certificate:
     """Return the certificate of ``states``.
 
@@ -102,6 +106,8 @@ def certificate(
     tolerance
         See :data:`emulant_apps.ising.criteria.LEVELS`; default: raw for states that carry
         weights, else finished.
+    correct
+        Show, beside the states, what they give when weighted by an estimated density ratio.
 
     Raises
     ------
@@ -116,6 +122,8 @@ def certificate(
     ]
     cases = [item.case for item in prepared]
     measured = statistics(rows, level)
+    if correct and states.log_weight is None:
+        cases = [_corrected(case, rows, seed) for case in cases]
     measured, cases = _answerable(measured, cases, rows)
     if not measured:
         raise InputError("--reference: in a field there are no exact results; ask for true states")
@@ -129,6 +137,15 @@ def certificate(
         title=f"Ising states, {states.lattice} × {states.lattice}",
         notes=[note for item in prepared for note in item.notes] + _notes(states, truth, level),
     )
+
+
+def _corrected(case: Case, rows: Rows, seed: int) -> Case:
+    """Return the case with weights by a density ratio of u, m², |m|, G(r) and S(k)."""
+    if case.truth is None:
+        raise InputError(f"--correct: there are no true states at {case.label}")
+    seen = slice(0, rows.at["S"].stop)
+    rng = numpy_rng(seed, "ising correction", case.label)
+    return corrected(case, (case.samples[:, seen], case.truth[:, seen]), rng)
 
 
 def _answerable(

@@ -10,7 +10,7 @@ import torch
 from emulant.errors import InputError
 from emulant_apps.ising import sample
 from emulant_apps.ising.exact import enumerate_states, kaufman
-from emulant_apps.ising.sample import Emulator, FreeSpins, finish
+from emulant_apps.ising.sample import Emulator, ExtrapolationWarning, FreeSpins, finish
 from emulant_apps.ising.weights import effective_sample_size, ln_partition, reweighted_mean
 
 U_4X4 = {2.6: -1.298807589477, 2.269185314213022: -1.565623787638}
@@ -105,7 +105,8 @@ def test_another_seed_gives_other_states(emulator):
 
 
 def test_what_lies_outside_the_training_is_marked(emulator):
-    states = emulator.sample([0.5, 2.0], 2, 4)
+    with pytest.warns(ExtrapolationWarning, match="extrapolated to T = 0.5"):
+        states = emulator.sample([0.5, 2.0], 2, 4)
     assert states.notes["extrapolated"] == [0.5]
     assert emulator.sample([2.0], 2, 4).notes["extrapolated"] == []
 

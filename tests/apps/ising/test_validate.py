@@ -167,3 +167,24 @@ def test_states_in_a_field_need_a_reference():
     assert found.verdict != "fail"
     u = found.cases[0].statistics[0].bins[0]
     assert abs(u.reference - truth.mean(truth.energies)) < 5 * u.reference_error
+
+
+def test_states_without_a_density_are_corrected_by_a_ratio(truth):
+    # states of T = 2.65 sold as T = 2.6
+    wrong = simulate(lattice=8, temperatures=[2.65], count=3000, seed=7)
+    wrong = replace(wrong, temperatures=np.array([2.6]))
+    (case,) = certificate(wrong, truth, correct=True).cases
+    assert case.reweighting == "used"
+    assert 0.5 < case.ess < 1.0
+    assert case.truth_samples == 1500  # the other half was used for the fit
+    u = case.statistics[0].bins[0]
+    assert abs(u.reweighted.bias) < abs(u.bias)
+    with pytest.raises(InputError, match="--correct"):
+        certificate(wrong, None, correct=True)
+
+
+def test_states_beyond_correction_are_refused(truth):
+    hot = simulate(lattice=8, temperatures=[6.0], count=3000, seed=7)
+    (case,) = certificate(replace(hot, temperatures=np.array([2.0])), truth, correct=True).cases
+    assert case.reweighting == "refused"
+    assert case.ess < 0.1
