@@ -35,7 +35,7 @@ from emulant_apps.ising.config import CRITICAL, SimulateConfig, TrainConfig
 from emulant_apps.ising.data import read_states, simulate_states
 from emulant_apps.ising.model import Kind, Sizes, build, save_model
 
-__all__ = ["PRESETS", "Recipe", "Stage", "run", "train"]
+__all__ = ["PRESETS", "TEMPERATURES", "Recipe", "Stage", "adversarial_game", "run", "train"]
 
 COLD = (1.5, 1.6, 1.7, 1.9, 2.05, 2.1, 2.15, 2.25, CRITICAL)
 HOT = (2.3, 2.4, 2.5, 2.7, 2.9, 3.0, 3.2, 3.4, 3.6)
@@ -205,14 +205,20 @@ def _method(
     """Return the game of one stage."""
     if name == "likelihood":
         return MaximumLikelihood(generator)
+    if recipe.helped:
+        return adversarial_game(stage, generator, bank, seed)
     with initial_parameters(torch_rng(seed, "ising", "critic")):
-        if not recipe.helped:
-            return GAN(generator, PlainCritic((32, 48, 64)), NonSaturating())
-        features = SpinFeatures(bank.lattices, bank.temperatures.tolist())
-        critic = SpinCritic(features, (32, 48, 64), GROUP)
+        return GAN(generator, PlainCritic((32, 48, 64)), NonSaturating())
+
+
+def adversarial_game(stage: Stage, generator: nn.Module, bank: Bank, seed: int) -> GAN:
+    """Return the game of ``generator`` against a critic that sees bonds, observables, groups."""
+    features = SpinFeatures(bank.lattices, bank.temperatures.tolist())
     some = torch.arange(min(1000, min(b.shape[1] for b in bank.bits.values())))
     count = range(len(bank.temperatures))
     features.measure({L: [bank.states(L, t, some) for t in count] for L in bank.lattices})
+    with initial_parameters(torch_rng(seed, "ising", "critic")):
+        critic = SpinCritic(features, (32, 48, 64), GROUP)
     companions: list[Companion] = []
     if stage.likelihood:
         companions.append(Likelihood(stage.likelihood))
