@@ -129,8 +129,9 @@ class Banks:
         ln_z = [kaufman(self.lattice, t).log_z for t in self.trained]
         for t in self.config.temperatures:
             used = [k for k, s in enumerate(self.trained) if abs(s - t) > 1e-9]
-            energy = np.concatenate([draws[k].energy for k in used])
-            order = np.concatenate([draws[k].magnetisation for k in used])
+            # interleaved, so that each block of the jackknife holds a share of every bank
+            energy = np.stack([draws[k].energy for k in used], axis=1).reshape(-1)
+            order = np.stack([draws[k].magnetisation for k in used], axis=1).reshape(-1)
             terms = np.stack([-energy / self.trained[k] - ln_z[k] for k in used])
             log_weight = -energy / t - np.logaddexp.reduce(terms, axis=0)
             yield Draws(energy, order, log_weight)
