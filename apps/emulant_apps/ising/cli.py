@@ -69,6 +69,6 @@ APP = App(
             ("emulant ising bench --lattice 32 64 --temperatures 2.0 2.269 2.6",),
         ),
     ),
-    demo=f"{ROOM}.report:demo",
+    demo=f"{ROOM}.demo:demo",
     walk=f"{ROOM}.walk:walk",
 )

@@ -1,4 +1,4 @@
-"""Pictures that a physicist expects: curves, histograms, states; and the app's part of the demo.
+"""Pictures that a physicist expects: curves, histograms, states.
 
 Orange are the samples that are judged, blue is the truth: dots for true states, lines for exact
 results of the finite lattice; dashed grey lines are the infinite lattice (Onsager, Yang).
@@ -7,19 +7,16 @@ results of the finite lattice; dashed grey lines are the infinite lattice (Onsag
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
 
-from emulant.certify.page import Figure, Section, Table, figure, palette, style
-from emulant.certify.words import plain_verdict
-from emulant.rng import derive
+from emulant.certify.page import Figure, figure, palette, style
 from emulant_apps.ising import exact
 from emulant_apps.ising.config import CRITICAL
 from emulant_apps.ising.criteria import LARGEST_BEALE
-from emulant_apps.ising.data import States, simulate
+from emulant_apps.ising.data import States
 from emulant_apps.ising.hamiltonian import Floats, magnetisations
 from emulant_apps.ising.observables import (
     Histogram,
@@ -28,13 +25,16 @@ from emulant_apps.ising.observables import (
     energy_counts,
     measure,
 )
-from emulant_apps.ising.tables import with_error
-from emulant_apps.ising.weights import Estimate, effective_sample_size, ln_mean_weight
+from emulant_apps.ising.weights import Estimate
 
-if TYPE_CHECKING:
-    from emulant.certify import Certificate
-
-__all__ = ["demo", "demo_section", "figures"]
+__all__ = [
+    "curves",
+    "energy_histogram",
+    "figures",
+    "magnetisation_histogram",
+    "measured",
+    "pictures",
+]
 
 FEW = 8
 """Fewer states than this at a temperature have no error bars and no curves."""
@@ -42,21 +42,18 @@ SHOWN = 3
 """Temperatures that have histograms and pictures of their own."""
 WIDTH = 3.5
 """Inches; two such figures stand side by side."""
-DEMO_TEMPERATURES = (2.0, CRITICAL, 2.6)
-DEMO_COUNT = 4000
-DEMO_LATTICE = 32
 
 
 def figures(states: States, truth: States | None = None) -> list[Figure]:
     """Return the pictures of ``states`` beside ``truth``, the same bytes for the same input."""
     with style():
-        drawn = [_pictures(states, truth)]
+        drawn = [pictures(states, truth)]
         if states.count >= FEW:
-            drawn += _curves(states, truth)
+            drawn += curves(states, truth)
             for index in _chosen(states):
                 drawn += [
-                    _energy_histogram(states, truth, index),
-                    _magnetisation_histogram(states, truth, index),
+                    energy_histogram(states, truth, index),
+                    magnetisation_histogram(states, truth, index),
                 ]
             drawn.append(_two_point(states, truth))
     return drawn
@@ -74,9 +71,9 @@ def _axes(height: float = 2.4) -> tuple[Drawing, Axes]:
     return drawing, drawing.add_subplot()
 
 
-def _curves(states: States, truth: States | None) -> list[Figure]:
+def curves(states: States, truth: States | None) -> list[Figure]:
     """Return u, c, |m| and χ against T."""
-    own = [_measured(states, k) for k in range(len(states.temperatures))]
+    own = [measured(states, k) for k in range(len(states.temperatures))]
     true = None
     if truth is not None and truth.count >= FEW:
         true = [measure(truth.at(t), t, states.field, tau=0.5) for t in states.temperatures]
@@ -142,11 +139,13 @@ def _bars(
     )
 
 
-def _measured(states: States, index: int) -> Observables:
+def measured(states: States, index: int) -> Observables:
+    """Return the observables of independent states at temperature number ``index``."""
     return measure(states.spins[index], float(states.temperatures[index]), states.field, tau=0.5)
 
 
-def _energy_histogram(states: States, truth: States | None, index: int) -> Figure:
+def energy_histogram(states: States, truth: States | None, index: int) -> Figure:
+    """Return P(E) of the samples over the exact one or, where that is not known, the truth's."""
     t, sites = float(states.temperatures[index]), states.lattice**2
     own = energy_counts(states.spins[index])
     drawing, axes = _axes()
@@ -189,7 +188,8 @@ def _steps(
     )
 
 
-def _magnetisation_histogram(states: States, truth: States | None, index: int) -> Figure:
+def magnetisation_histogram(states: States, truth: States | None, index: int) -> Figure:
+    """Return P(m) of the samples over that of the true states."""
     t = float(states.temperatures[index])
     drawing, axes = _axes()
     edges = np.linspace(-1, 1, 42).tolist()
@@ -231,7 +231,7 @@ def _two_point(states: States, truth: States | None) -> Figure:
     return figure(drawing, alt="Two-point function against distance; lines are true states")
 
 
-def _pictures(states: States, truth: States | None, columns: int = 6) -> Figure:
+def pictures(states: States, truth: States | None, columns: int = 6) -> Figure:
     """Return states side by side: samples on the left, true on the right."""
     chosen = _chosen(states)
     own, true = min(columns, states.count), 0 if truth is None else min(columns, truth.count)
@@ -263,77 +263,3 @@ def _pictures(states: States, truth: States | None, columns: int = 6) -> Figure:
         wide=True,
         format="png",
     )
-
-
-def demo(seed: int) -> Section:
-    """Return the app's part of ``emulant demo``: the shipped emulator's states beside true ones."""
-    from emulant_apps.ising.sample import Emulator  # here: torch is slow to import
-    from emulant_apps.ising.validate import certificate
-
-    states = Emulator.pretrained().sample(
-        DEMO_TEMPERATURES, DEMO_COUNT, DEMO_LATTICE, seed, sweeps=0, workers=None
-    )
-    truth = simulate(
-        DEMO_LATTICE, DEMO_TEMPERATURES, DEMO_COUNT, seed=derive(seed, "ising demo truth")
-    )
-    return demo_section(states, truth, certificate(states, truth, "quick", seed))
-
-
-def demo_section(states: States, truth: States, found: Certificate) -> Section:
-    """Return the section of weighted ``states`` and their certificate."""
-    rows, gaps, sizes = [], [], []
-    for k, t in enumerate(states.temperatures.tolist()):
-        own, true = _measured(states, k), measure(truth.at(t), t, tau=0.5)
-        known = exact.kaufman(states.lattice, t)
-        gaps.append(abs(own.energy.value - known.energy))
-        row = [
-            f"{t:.5g}",
-            with_error(own.energy.value, own.energy.error),
-            f"{known.energy:.4f}",
-            with_error(own.magnetisation.value, own.magnetisation.error),
-            with_error(true.magnetisation.value, true.magnetisation.error),
-        ]
-        if states.log_weight is not None:
-            ln_z = ln_mean_weight(states.log_weight[k])
-            sizes.append(float(effective_sample_size(states.log_weight[k])))
-            row += [with_error(ln_z.value, ln_z.error), f"{known.log_z:.3f}", f"{sizes[k]:.2f}"]
-        rows.append(row)
-    with style():
-        middle = int(np.argmin(np.abs(states.temperatures - CRITICAL)))
-        drawn = [
-            _pictures(states, truth),
-            *_curves(states, truth),
-            _energy_histogram(states, truth, middle),
-            _magnetisation_histogram(states, truth, middle),
-        ]
-    headline = f"energy within {max(gaps):.4f} J per spin of exact"
-    head = ["T", "u, drawn", "u, exact", "|m|, drawn", "|m|, true"]
-    if sizes:
-        headline += f"; {min(sizes):.0%} or more of the states count as true ones"
-        head += ["ln Z, from weights", "ln Z, exact", "ESS / n"]
-    return Section(
-        "Ising: spin states at a temperature of your choice",
-        "Are these states of the two-dimensional Ising model, or only pictures of some?",
-        found.verdict,
-        headline,
-        f"{states.count:,} new {states.lattice} × {states.lattice} states at each of "
-        f"{len(rows)} temperatures, drawn one by one by the network that came with the package, "
-        f"with no Monte Carlo step after it. {_unseen(states)}\n\n"
-        f"{plain_verdict(found)} The tolerances are those that {states.count:,} states can decide, "
-        "0.01 J for u and 0.02 for |m|; 'emulant ising validate' judges finer, and more.\n\n"
-        "The network knows the probability that it gave to each state, so that the partition "
-        "function follows from the states alone; Kaufman's exact solution checks it. ESS / n is "
-        "the fraction of the states that count as independent true ones when they are reweighted.",
-        drawn,
-        (Table(tuple(head), rows, "Standard errors in brackets, of the last digits."),),
-        "emulant ising sample --lattice 32 --temperatures 2.35 --count 2000 --out states.npz",
-    )
-
-
-def _unseen(states: States) -> str:
-    """Say which temperatures the emulator was never trained at, if it says so itself."""
-    trained = states.notes.get("trained", ())
-    fresh = [t for t in states.temperatures.tolist() if not np.isclose(trained, t).any()]
-    if not trained or not fresh:
-        return ""
-    return f"It was never trained at T = {' and '.join(f'{t:.4g}' for t in fresh)}."

@@ -2,13 +2,8 @@
 
 Every temperature is a case. Its statistics and tolerances are those of
 :mod:`emulant_apps.ising.criteria`; the truth is exact where a formula exists, else true states,
-given or simulated here with a stream of their own. The checks need no true state:
-
-- Callen's identities, in units of the largest |F|, so that the tolerance is half that of u;
-- drift of ⟨u⟩, ⟨|m|⟩ and ⟨m²⟩ under Swendsen-Wang and heat bath;
-- of weighted states, ln Z against Kaufman's and the effective sample size against n.
-
-The first two say *fail* when they resolve a fault, and otherwise leave the verdict to u and |m|.
+given or simulated here with a stream of their own. The checks of
+:mod:`emulant_apps.ising.checks` need no true state.
 
 States in chain order that are correlated, as a person's own may be, are judged in blocks of
 many autocorrelation times, which are the independent units.
@@ -26,13 +21,14 @@ from typing import Any
 
 import numpy as np
 
-from emulant.certify import Case, Certificate, Check, Statistic, certify
+from emulant.certify import Case, Certificate, Statistic, certify
 from emulant.certify.correction import corrected
 from emulant.errors import InputError
 from emulant.progress import Progress
 from emulant.rng import derive, numpy_rng
 from emulant.store import current, new_directory, plain
 from emulant_apps.ising.autocorrelation import integrated_autocorrelation_time
+from emulant_apps.ising.checks import checks
 from emulant_apps.ising.config import SimulateConfig, ValidateConfig
 from emulant_apps.ising.criteria import (
     LEVELS,
@@ -46,17 +42,12 @@ from emulant_apps.ising.criteria import (
     statistics,
 )
 from emulant_apps.ising.data import States, read_states, simulate_states
-from emulant_apps.ising.exact import kaufman
-from emulant_apps.ising.hamiltonian import Floats, Ints, Spins
-from emulant_apps.ising.reference_free import CALLEN_FUNCTIONS, Discrepancies, callen, drift
-from emulant_apps.ising.weights import effective_sample_size, ln_mean_weight
+from emulant_apps.ising.hamiltonian import Floats, Ints
 
 __all__ = ["certificate", "reference_states", "run"]
 
-ALPHA, ALPHA_CHECKS = 0.04, 0.01
-"""Chance of any false *fail* among the statistics, and among the checks: 5 % together."""
-CHECKS = len(CALLEN_FUNCTIONS) + 3 + 2
-"""Of one temperature: Callen's identities, drifts, and those of the weights."""
+ALPHA = 0.04
+"""Chance of any false *fail* among the statistics; with that of the checks 5 %."""
 CORRELATED = 0.75
 """Blocks are formed when τ, in states, is above this by two errors; 0.5 is independent."""
 
@@ -133,7 +124,7 @@ def certificate(
         seed,
         alpha=ALPHA,
         workers=workers,
-        checks=_checks(states, level, seed),
+        checks=checks(states, level, seed),
         title=f"Ising states, {states.lattice} × {states.lattice}",
         notes=[note for item in prepared for note in item.notes] + _notes(states, truth, level),
     )
@@ -245,77 +236,6 @@ def _blocks(rows: Floats) -> Ints | None:
         return None
     length = math.ceil(20 * slowest.tau)
     return np.asarray(np.arange(len(rows)) // length, dtype=np.int64)
-
-
-def _checks(states: States, level: Level, seed: int) -> list[Check]:
-    found = []
-    family = len(states.temperatures) * CHECKS
-    for index, t in enumerate(states.temperatures.tolist()):
-        spins = states.spins[index]
-        if len(spins) > 1:
-            found.append(_callen(spins, t, states.field, level, family))
-            moved = drift(spins, t, states.field, seed=derive(seed, "ising drift", index))
-            allowed = np.array([level.energy, level.magnetisation, 2 * level.magnetisation])
-            found.append(_worst("drift of", t, moved, allowed, family))
-        if states.log_weight is not None and not states.field:
-            found += _weight_checks(states.log_weight[index], states.lattice, t, level, family)
-    return found
-
-
-def _callen(spins: Spins, t: float, external: float, level: Level, family: int) -> Check:
-    found = callen(spins, t, external)
-    up = np.ones((1, *spins.shape[1:]), dtype=np.int16)
-    largest = np.array([float(F(up).max()) for F in CALLEN_FUNCTIONS.values()])
-    scaled = Discrepancies(found.names, found.differences / largest, found.errors / largest)
-    return _worst("Callen,", t, scaled, np.full(len(largest), level.energy / 2), family)
-
-
-def _worst(what: str, t: float, found: Discrepancies, allowed: Floats, family: int) -> Check:
-    """Return the check of the discrepancy that is the largest share of what is allowed."""
-    reach = (np.abs(found.differences) + 2 * found.errors) / allowed
-    k = int(np.argmax(reach))
-    check = Check.judged(
-        f"{what} {found.names[k]}, T = {t:.6g}",
-        value=float(found.differences[k]),
-        expected=0.0,
-        error=max(float(found.errors[k]), 1e-12),
-        tolerance=float(allowed[k]),
-        family=family,
-        alpha=ALPHA_CHECKS,
-        note=f"The worst of {', '.join(found.names)}.",
-    )
-    if check.verdict != "underpowered":
-        return check
-    note = f"{check.note} Not resolved; the verdict is left to u and |m|."
-    return replace(check, verdict="reported", note=note)
-
-
-def _weight_checks(
-    log_weight: Floats, lattice: int, t: float, level: Level, family: int
-) -> Iterator[Check]:
-    """Yield ln Z against Kaufman's and ESS / n against one."""
-    ln_z = ln_mean_weight(log_weight)
-    size = float(effective_sample_size(log_weight))
-    blocks = np.array_split(log_weight, min(20, len(log_weight)))
-    spread = np.std([float(effective_sample_size(block)) for block in blocks])
-    for name, value, expected, error, allowed in (
-        ("ln Z", ln_z.value, kaufman(lattice, t).log_z, ln_z.error, level.ln_z),
-        ("ESS / n", size, 1.0, float(spread) / math.sqrt(max(1, len(blocks) - 1)), level.lost_size),
-    ):
-        label = f"{name}, T = {t:.6g}"
-        if allowed is None or not error > 0:
-            yield Check(label, value, expected, error, math.inf, "reported")
-        else:
-            yield Check.judged(
-                label,
-                value=value,
-                expected=expected,
-                error=error,
-                tolerance=allowed,
-                family=family,
-                alpha=ALPHA_CHECKS,
-                note="From the weights e^(-E/T) / q." if name == "ln Z" else "Kong's, of n draws.",
-            )
 
 
 def _notes(states: States, truth: States | None, level: Level) -> list[str]:
