@@ -204,6 +204,7 @@ def magnetisation_histogram(states: States, truth: States | None, index: int) ->
         color=palette()["samples"],
         label="samples",
     )
+    axes.set(xticks=[-1, -0.5, 0, 0.5, 1])
     axes.set(xlabel="magnetisation per spin", yticks=[], title=f"magnetisation, T = {t:.5g}")
     axes.legend(fontsize=7.5)
     return figure(drawing, alt=f"Histogram of the magnetisation at T = {t:.5g}")
