@@ -29,6 +29,7 @@ def train(
     lr: float | Mapping[str, float] = 1e-3,
     betas: tuple[float, float] = (0.9, 0.99),
     ema: float = 0.0,
+    waits: tuple[str, ...] = (),
 ) -> Game:
     """Train ``method`` in place and return it, in evaluation mode.
 
@@ -37,9 +38,13 @@ def train(
     lr : learning rate at its highest, of all players or of each by its name.
     ema : decay of the running mean of the parameters; where it is not 0 the method leaves
         with the mean.
+    waits : players that have learned all that they should, and sit this training out.
     """
     rates = lr if isinstance(lr, Mapping) else dict.fromkeys(method.players(), lr)
-    optimisers = {name: Optimiser(rate, betas) for name, rate in rates.items()}
+    optimisers = {
+        name: Optimiser(rate, betas, start_after=steps if name in waits else 0)
+        for name, rate in rates.items()
+    }
     plan = Plan(optimisers, steps=steps, schedule="cosine", ema=ema, seed=seed, log_every=steps)
     fitted = fit(method, source, plan, device="cpu", progress=lambda *_: None)
     method.load_state_dict(dict(fitted.ema_state))
