@@ -132,8 +132,17 @@ class FlowMatching(Generative):
     ) -> Tensor:
         """Return ``n`` events, shape (n, *X); ``guidance`` > 1 exaggerates the condition."""
         require_contexts(n, c)
+        return self.carry(self.base.draw(n, rng), steps, c, guidance)
+
+    def carry(
+        self,
+        x0: Tensor,
+        steps: int | None = None,
+        c: Tensor | None = None,
+        guidance: float = 1.0,
+    ) -> Tensor:
+        """Return where the flow takes noise ``x0``, shape (B, *X)."""
         with evaluating(self):
-            x0 = self.base.draw(n, rng)
             return integrate(self._velocity(c, guidance), x0, self._times(steps), self.solver)
 
     def log_prob(self, x: Tensor, c: Tensor | None = None, steps: int | None = None) -> Tensor:
