@@ -260,19 +260,20 @@ def correction(config: Config) -> str:
 
 
 TABLES = {
-    "false-alarms": false_alarms,
-    "intervals": intervals,
-    "worth": worths,
-    "underpowered": underpowered,
-    "correction": correction,
+    "false-alarms": ("False alarms", false_alarms),
+    "intervals": ("Intervals", intervals),
+    "worth": ("Worth", worths),
+    "underpowered": ("Too few samples", underpowered),
+    "correction": ("Correction", correction),
 }
 
 
 def main(config: Config) -> None:
     """Make the tables."""
-    for name, make in TABLES.items():
+    for name, (title, make) in TABLES.items():
         if not config.only or name in config.only:
-            insert(config.docs, f"certificates:{name}", make(config))
+            command = f"certificates_calibration.py --only {name}"
+            insert(config.docs, f"certificates:{name}", title, command, make(config))
 
 
 if __name__ == "__main__":

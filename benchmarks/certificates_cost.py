@@ -79,7 +79,10 @@ def main(config: Config) -> None:
         )
         print(rows[-1], flush=True)
     head = ("samples, truth, training", "wall", "CPU", "CPU a sample", "peak memory")
-    insert(config.docs, "certificates:cost", markdown(head, rows))
+    insert(
+        config.docs, "certificates:cost", "Cost, one thread", "certificates_cost.py",
+        markdown(head, rows),
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -154,8 +154,12 @@ def markdown(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
     return "\n".join(text) + "\n"
 
 
-def insert(docs: Path | None, mark: str, text: str) -> None:
-    """Print a table, and put it between ``<!-- mark -->`` and ``<!-- /mark -->`` of ``docs``."""
+def insert(docs: Path | None, mark: str, title: str, command: str, table: str) -> None:
+    """Print a table, and put it with its title and command at its mark in ``docs``.
+
+    The mark is ``<!-- mark -->`` to ``<!-- /mark -->``.
+    """
+    text = f"### {title}\n\n`python benchmarks/{command}`\n\n{table}\n"
     print(text, flush=True)
     if docs is None:
         return
