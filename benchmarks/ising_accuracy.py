@@ -53,7 +53,11 @@ def main(config: Config) -> None:
     text = []
     for lattice in config.lattices:
         truth = reference(config, lattice)
-        found = {row.name: measured(row, truth, config, lattice) for row in rows(config, lattice)}
+        found = {
+            row.name: measured(row, truth, config, lattice)
+            for row in rows(config, lattice)
+            if config.only in row.name
+        }
         whole = table(found, config, everywhere)
         sys.stdout.write(f"L = {lattice}\n{aligned(HEAD, whole)}")
         text.append(
@@ -74,7 +78,7 @@ def main(config: Config) -> None:
                 text.append(f"L = {lattice}, {name}, with standard errors:\n\n{lines}")
     if config.markdown is not None:
         command = " ".join(["python benchmarks/ising_accuracy.py", *sys.argv[1:]])
-        replace_between(config.markdown, "accuracy", f"`{command}`\n\n" + "\n".join(text))
+        replace_between(config.markdown, config.mark, f"`{command}`\n\n" + "\n".join(text))
 
 
 def measured(row: Row, truth: Sequence[Truth], config: Config, lattice: int) -> list[Result]:
@@ -156,8 +160,11 @@ def by_temperature(results: Sequence[Result], temperatures: Sequence[float]) -> 
 
 
 def _worth(results: Sequence[Result], temperatures: Sequence[float]) -> str:
-    """Return n* of u at the temperature nearest T_c; a lower bound if its bias is not resolved."""
-    found = results[min(range(len(results)), key=lambda k: abs(temperatures[k] - CRITICAL))]
+    """Return n* of u at T_c, if that is there; a lower bound if its bias is not resolved."""
+    at = [r for r, t in zip(results, temperatures, strict=True) if abs(t - CRITICAL) < 1e-3]
+    if not at:
+        return ""
+    found = at[0]
     shown = f"≥ {float(f'{found.worth_shown:.2g}'):,.0f}"
     if found.worth is None:
         return shown
