@@ -72,8 +72,12 @@ class Config:
     """Seed of every stream."""
     workers: int | None = None
     """Processes. Default: one a core."""
+    only: str = ""
+    """Measure only the rows whose name has this in it."""
     markdown: Path | None = None
-    """File whose lines between '<!-- accuracy -->' and '<!-- /accuracy -->' become the tables."""
+    """File whose lines between '<!-- MARK -->' and '<!-- /MARK -->' become the tables."""
+    mark: str = "accuracy"
+    """The MARK."""
 
 
 @dataclass(frozen=True)
