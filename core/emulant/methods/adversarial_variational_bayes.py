@@ -111,13 +111,14 @@ class AdversarialVariationalBayes(Generative):
             if self.adaptive:
                 log_r = -0.5 * (drawn.u.square() + math.log(2 * math.pi)) - drawn.s.log()
                 kl = kl + log_r.sum(1) - self.prior.log_prob(drawn.z)
-            misfit = -self._model.log_likelihood(drawn.x, drawn.z, drawn.c)
+            misfit = -self.model.log_likelihood(drawn.x, drawn.z, drawn.c)
             parts = {"misfit": misfit.mean(), "kl": kl.mean()}
             return Terms(parts["misfit"] + parts["kl"], parts)
         raise ValueError(f"'player' must be 'critic' or 'autoencoder', got {player!r}")
 
     @property
-    def _model(self) -> Observes:
+    def model(self) -> Observes:
+        """Return p(x | z, c)."""
         return cast(Observes, self.autoencoder["model"])
 
     def _draw(self, batch: Batch, rng: torch.Generator) -> _Drawn:
@@ -150,4 +151,4 @@ class AdversarialVariationalBayes(Generative):
         """Return ``n`` events of the model under the prior, shape (n, *X)."""
         require_contexts(n, c)
         with evaluating(self):
-            return self._model.draw(self.prior.draw(n, rng), rng, c)
+            return self.model.draw(self.prior.draw(n, rng), rng, c)

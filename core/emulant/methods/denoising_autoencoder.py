@@ -194,10 +194,10 @@ class StackedDenoisingAutoencoder(Generative):
             h = full_precision(cast(nn.ModuleDict, layer)["f"](h, c))
         return h
 
-    def restore(self, y: Tensor, c: Tensor | None = None) -> Tensor:
-        """Return what the whole stack makes of ``y``, shape (B, *X)."""
-        h = self.encode(y, c)
-        for layer in reversed(list(self.layers)):
+    def restore(self, y: Tensor, c: Tensor | None = None, depth: int | None = None) -> Tensor:
+        """Return what the lowest ``depth`` layers, all by default, make of ``y``, (B, *X)."""
+        h = self.encode(y, c, depth)
+        for layer in reversed(list(self.layers)[:depth]):
             h = full_precision(cast(nn.ModuleDict, layer)["g"](h, c))
         return h.reshape(len(y), *self.event)
 
