@@ -47,6 +47,13 @@ COMMANDS = (
         ("emulant check density-ratio --seeds 2",),
     ),
     Command(
+        "certify",
+        "Judge samples of any generator against truth: one page and a verdict.",
+        "emulant.certify.command:CertifyConfig",
+        "emulant.certify.command:run",
+        ("emulant certify samples.npy truth.npy --out report",),
+    ),
+    Command(
         "info",
         "Say what a file is, who made it, and with what; verify that it is intact.",
         "emulant.cli:InfoConfig",
