@@ -117,7 +117,7 @@ CHECKS = (
         "denoising-autoencoder",
         wiener,
         "On Gaussian data a denoiser is the Wiener filter, and its residual is the score.",
-        "The optimum is known exactly; 2 % is for the optimiser, four times what it needs. The "
+        "The optimum is known exactly; 2 % is for the optimiser, five times what it needs. The "
         "score has deviations of 0.45 to 0.9, of which 0.06 is a tenth.",
     ),
     Check(

@@ -62,6 +62,6 @@ CHECKS = (
         two_normals,
         "The log ratio of two normal laws, and their KL divergence, are recovered and calibrated.",
         "The mean of the exact log r over 20,000 true events scatters by 0.008 nats, so that "
-        "0.035 is four standard errors; the other bounds are about twice the largest of 20 seeds.",
+        "0.035 is four standard errors; the others are two to four times the worst of 5 seeds.",
     ),
 )
