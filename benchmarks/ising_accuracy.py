@@ -16,6 +16,7 @@ starts with the same sweeps; and true states themselves, the floor.
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 
@@ -77,7 +78,7 @@ def main(config: Config) -> None:
                 lines = markdown(BY_T, by_temperature(results, config.temperatures))
                 text.append(f"L = {lattice}, {name}, with standard errors:\n\n{lines}")
     if config.markdown is not None:
-        command = " ".join(["python benchmarks/ising_accuracy.py", *sys.argv[1:]])
+        command = shlex.join(["python", "benchmarks/ising_accuracy.py", *sys.argv[1:]])
         replace_between(config.markdown, config.mark, f"`{command}`\n\n" + "\n".join(text))
 
 

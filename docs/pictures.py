@@ -23,7 +23,7 @@ from emulant_apps.ising.hamiltonian import energies
 LATTICE = 64
 SHOWN = (1.8, 2.2, CRITICAL, 2.35, 2.8)
 MEASURED = (1.6, 1.8, 2.0, 2.1, 2.2, CRITICAL, 2.3, 2.35, 2.4, 2.6, 2.8, 3.0, 3.4)
-COUNT = 4000
+COUNT = 2000
 SEED = 0
 
 
