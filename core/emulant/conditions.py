@@ -15,7 +15,14 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-__all__ = ["ClassEmbedding", "ContinuousEmbedding", "FiLM", "drop_conditions", "embed"]
+__all__ = [
+    "ClassEmbedding",
+    "ContinuousEmbedding",
+    "FiLM",
+    "class_index",
+    "drop_conditions",
+    "embed",
+]
 
 
 class FiLM(nn.Module):
@@ -90,6 +97,36 @@ class ContinuousEmbedding(nn.Module):
         return torch.where(absent, self.unknown.to(e.dtype), e)
 
 
+def class_index(c: Tensor | None, classes: int, lowest: int = 0) -> Tensor:
+    """Return the classes of a batch as integers, shape (B,).
+
+    Arguments
+    ---------
+    c : a class a row, shape (B,) or (B, 1).
+    classes : number K; a class lies from ``lowest`` to K - 1.
+    lowest : -1 where a class may be unknown.
+
+    Raises
+    ------
+    ValueError
+        There are none, not one a row, or one that does not exist.
+
+    Examples
+    --------
+    >>> class_index(torch.tensor([[2.0], [0.0]]), 3)
+    tensor([2, 0])
+    """
+    unknown = ", -1 where it is not known" if lowest < 0 else ""
+    if c is None:
+        raise ValueError(f"'c' must be given, a class a row{unknown}; got None")
+    if c.ndim == 0 or c.numel() != len(c):
+        raise ValueError(f"'c' must be one class a row, shape (B,) or (B, 1), got {tuple(c.shape)}")
+    index = c.reshape(len(c)).long()
+    if bool(((index < lowest) | (index >= classes)).any()):
+        raise ValueError(f"'c' must hold classes from {lowest} to {classes - 1}, got {c}")
+    return index
+
+
 class ClassEmbedding(nn.Module):
     """A vector of length E for each class 0 ... classes - 1, and one for "not known", -1."""
 
@@ -100,10 +137,7 @@ class ClassEmbedding(nn.Module):
     def forward(self, c: Tensor) -> Tensor:
         """Return the vectors, shape (B, E), of integer classes of shape (B,) or (B, 1)."""
         classes = self.table.num_embeddings - 1
-        index = c.reshape(len(c)).long()
-        if bool(((index < -1) | (index >= classes)).any()):
-            raise ValueError(f"'c' must hold classes from -1 to {classes - 1}, got {c}")
-        e: Tensor = self.table(index % (classes + 1))
+        e: Tensor = self.table(class_index(c, classes, lowest=-1) % (classes + 1))
         return e
 
 

@@ -28,6 +28,11 @@ class Batch:
     weight: Tensor | None = None
     """Weight of each event, shape (B,)."""
 
+    def __post_init__(self) -> None:
+        for name, rows in (("c", self.c), ("weight", self.weight)):
+            if rows is not None and len(rows) != len(self.x):
+                raise ValueError(f"'{name}' must have {len(self.x)} rows, as 'x', got {len(rows)}")
+
     def __len__(self) -> int:
         return len(self.x)
 

@@ -64,6 +64,7 @@ from emulant.rng import torch_rng
 from emulant.store.tensors import load_tensors, save_tensors
 from emulant.train import Optimiser, Plan, Resampled, fit
 from emulant.train.players import only, seat
+from emulant.types import Batch
 
 
 class Bell(nn.Module):
@@ -84,12 +85,18 @@ class Bell(nn.Module):
         return law.mean + law.stddev * torch.randn(n, 2, generator=rng, device=rng.device)
 
     def log_prob(self, x, c=None):
-        return self._law(c).log_prob(x).sum(1)
+        return self._law(c).log_prob(_pairs(x)).sum(1)
+
+
+def _pairs(x):
+    if x.shape[1:] != (2,):
+        raise ValueError(f"'x' must have shape (B, 2), got {tuple(x.shape)}")
+    return x
 
 
 class BellByPart(Bell):
     def nll_terms(self, x, c=None):
-        first, second = (-self._law(c).log_prob(x)).unbind(1)
+        first, second = (-self._law(c).log_prob(_pairs(x))).unbind(1)
         return {"first": first, "second": second}
 
 
@@ -222,6 +229,8 @@ class Case:
     """Turns standard normal numbers into events."""
     contexts: Callable[[Tensor], Tensor] = lambda c: c
     """Turns numbers, shape (N, 1), into contexts."""
+    judges_shapes: bool = True
+    """Whether the method itself, not a function that it is given, knows the shape of events."""
     needs: str = ""
     """Optional package without which the method cannot be had."""
 
@@ -328,6 +337,7 @@ CASES = [
             learn_scale=True,
         ),
         conditional=False,
+        judges_shapes=False,
     ),
     Case("vae", vae),
     Case("vae-unconditional", lambda: vae(context=0), conditional=False),
@@ -493,3 +503,52 @@ def test_what_cannot_be_is_refused(case):
     if case.conditional:
         with pytest.raises(ValueError, match="'c' must"):
             method.sample(5, torch_rng(0), None)
+
+
+def shortened(x):
+    """Events that lack one number of their last dimension."""
+    return x[..., :-1].contiguous()
+
+
+@every_method
+def test_a_batch_of_the_wrong_shape_is_refused(case):
+    method, good = build(case), source(case).batch(0, torch_rng(0))
+    for name in dict.fromkeys(method.turns):
+        if case.judges_shapes:
+            with pytest.raises(ValueError, match=r"'[a-z_.]+' must"):
+                method.loss(name, Batch(shortened(good.x), good.c), torch_rng(0))
+        if case.conditional:
+            for wrong in (None, torch.cat([good.c, good.c], 1)):
+                with pytest.raises(ValueError, match=r"'[a-z_.]+' must"):
+                    method.loss(name, Batch(good.x, wrong), torch_rng(0))
+
+
+@every_method
+def test_a_condition_that_no_one_would_look_at_is_refused(case):
+    method, good = build(case), source(case).batch(0, torch_rng(0))
+    if not case.conditional and case.judges_shapes:
+        with pytest.raises(ValueError, match=r"'[a-z_.]+' must"):
+            method.loss(method.turns[0], Batch(good.x, torch.zeros(len(good), 1)), torch_rng(0))
+
+
+@every_method
+def test_events_that_are_not_numbers_are_refused(case):
+    class Spoilt:
+        fingerprint = "spoilt"
+
+        def batch(self, step, rng):
+            good = source(case).batch(step, rng)
+            good.x[1] = float("nan")
+            return good
+
+    method = build(case)
+    plan = Plan({name: Optimiser(1e-2) for name in method.players()}, steps=1)
+    if source(case).x.is_floating_point():
+        with pytest.raises(ValueError, match=r"'batch.x' must be finite.* row 1 of .* step 0"):
+            fit(method, Spoilt(), plan, device="cpu", progress=lambda *_: None)
+
+
+def test_a_batch_has_one_context_and_one_weight_an_event():
+    for rows in ({"c": torch.zeros(3, 1)}, {"weight": torch.zeros(3)}):
+        with pytest.raises(ValueError, match=f"'{next(iter(rows))}' must have 4 rows"):
+            Batch(torch.zeros(4, 2), **rows)

@@ -25,6 +25,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from emulant.conditions import class_index
 from emulant.methods.adversarial import AdversarialLoss, Critic, Regulariser, Scored
 from emulant.methods.game import Draws, full_precision
 from emulant.methods.gan import GAN
@@ -53,9 +54,8 @@ class _Recognition:
 
     def surprise(self, x: Tensor, c: Tensor | None) -> Tensor:
         """Return ``-E log P(c | x)`` in nats."""
-        if c is None:
-            raise ValueError("'c' must hold the class of each event, got None")
-        return cross_entropy(full_precision(self.critic.classify(x)), c.reshape(len(x)).long())
+        logits = full_precision(self.critic.classify(x))
+        return cross_entropy(logits, class_index(c, logits.shape[1]))
 
     def penalty(self, _critic: Critic, real: Scored, fake: Scored, _rng: torch.Generator) -> Tensor:
         """Return what the critic pays for classes it does not recognise."""

@@ -50,7 +50,7 @@ class _ZukoFlow(nn.Module):
         self.base, self.context = Normal((features,)), context
 
     def _transform(self, c: Tensor | None) -> Any:
-        if (c is None) != (self.context == 0):
+        if (0 if c is None else c.shape[-1]) != self.context:
             rule = f"have shape (B, {self.context})" if self.context else "be None"
             raise ValueError(f"'c' must {rule}, got {None if c is None else tuple(c.shape)}")
         return self.flow(c).transform

@@ -25,6 +25,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, one_hot
 
+from emulant.conditions import class_index
 from emulant.latents import Normal
 from emulant.likelihoods import Observes
 from emulant.methods.game import Generative, evaluating, full_precision, require_contexts
@@ -32,17 +33,7 @@ from emulant.methods.posterior import gaussian
 from emulant.methods.vae import VAE
 from emulant.types import Batch, Terms
 
-__all__ = ["M1", "M1M2", "M2", "labels"]
-
-
-def labels(c: Tensor | None, classes: int) -> Tensor:
-    """Return the classes of a batch, shape (B,), -1 where unknown, after checking them."""
-    if c is None:
-        raise ValueError("'c' must be given: a class a row, -1 where it is not known")
-    y = c.reshape(len(c)).long()
-    if bool(((y < -1) | (y >= classes)).any()):
-        raise ValueError(f"'c' must hold classes from -1 to {classes - 1}, got {c.reshape(-1)}")
-    return y
+__all__ = ["M1", "M1M2", "M2"]
 
 
 def _cross_entropy(logits: Tensor, y: Tensor) -> Tensor:
@@ -99,7 +90,7 @@ class M2(Generative):
             raise ValueError(f"'player' must be 'model', got {player!r}")
         if batch.weight is not None:
             raise ValueError("'batch.weight' must be None here: resample the events instead")
-        y = labels(batch.c, self.classes)
+        y = class_index(batch.c, self.classes, lowest=-1)
         known, unknown = y >= 0, y < 0
         logits = self.logits(batch.x)
         labelled = self._bill(batch.x[known], y[known], rng).sum() / known.sum().clamp(min=1)
@@ -134,7 +125,7 @@ class M2(Generative):
     def sample(self, n: int, rng: torch.Generator, c: Tensor | None = None) -> Tensor:
         """Return ``n`` events of the classes in ``c``; -1 draws the class too."""
         require_contexts(n, c)
-        y = labels(c, self.classes)
+        y = class_index(c, self.classes, lowest=-1)
         drawn = torch.randint(self.classes, y.shape, generator=rng, device=rng.device)
         code = one_hot(torch.where(y < 0, drawn, y), self.classes).float()
         with evaluating(self):
@@ -163,7 +154,7 @@ class M1(Generative):
 
     def loss(self, player: str, batch: Batch, rng: torch.Generator) -> Terms:
         """Return what ``player`` pays, in nats per event."""
-        y = labels(batch.c, self.classes)
+        y = class_index(batch.c, self.classes, lowest=-1)
         if player == "autoencoder":
             return self.vae.loss("autoencoder", Batch(batch.x, None, batch.weight), rng)
         if player == "classifier":
@@ -185,7 +176,7 @@ class M1(Generative):
         q(y | z).
         """
         require_contexts(n, c)
-        y = labels(c, self.classes)
+        y = class_index(c, self.classes, lowest=-1)
         with evaluating(self):
             z = self.vae.prior.draw(64 * n, rng)
             q = full_precision(self.classifier(z, None)).softmax(1).reshape(n, 64, -1)
@@ -217,7 +208,7 @@ class M1M2(Generative):
 
     def loss(self, player: str, batch: Batch, rng: torch.Generator) -> Terms:
         """Return what ``player`` pays, in nats per event."""
-        labels(batch.c, self.m2.classes)
+        class_index(batch.c, self.m2.classes, lowest=-1)
         if player == "autoencoder":
             return self.vae.loss("autoencoder", Batch(batch.x, None, batch.weight), rng)
         if player == "model":

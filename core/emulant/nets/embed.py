@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from emulant.conditions import embed
+from emulant.conditions import class_index, embed
 from emulant.nets.mlp import MLP
 
 __all__ = ["ContextMLP", "FourierTime", "OneHotClasses", "TimeMLP"]
@@ -97,10 +97,7 @@ class OneHotClasses(nn.Module):
 
     def forward(self, c: Tensor) -> Tensor:
         """Return the one-hot vectors, shape (B, classes)."""
-        index = c.reshape(len(c)).long()
-        if bool(((index < 0) | (index >= self.classes)).any()):
-            raise ValueError(f"'c' must hold classes from 0 to {self.classes - 1}, got {c}")
-        return nn.functional.one_hot(index, self.classes).float()
+        return nn.functional.one_hot(class_index(c, self.classes), self.classes).float()
 
 
 class ContextMLP(nn.Module):

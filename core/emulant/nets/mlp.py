@@ -42,7 +42,7 @@ class MLP(nn.Module):
         activation: Callable[[], nn.Module] = nn.SiLU,
     ) -> None:
         super().__init__()
-        self.context = context
+        self.context, self.width = context, inputs + context
         layers: list[nn.Module] = []
         for narrow, wide in pairwise((inputs + context, *hidden)):
             layers += [nn.Linear(narrow, wide), activation()]
@@ -51,7 +51,11 @@ class MLP(nn.Module):
 
     def forward(self, x: Tensor, c: Tensor | None = None) -> Tensor:
         """Return the outputs, shape (B, outputs)."""
-        y: Tensor = self.layers(join(x, c, self.context))
+        joined = join(x, c, self.context)
+        if joined.shape[1] != self.width:
+            rule, got = self.width - self.context, joined.shape[1] - self.context
+            raise ValueError(f"'x' must have {rule} numbers a row, got {got}")
+        y: Tensor = self.layers(joined)
         return y
 
 

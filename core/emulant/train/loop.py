@@ -96,6 +96,8 @@ def fit(
         Ctrl-C or SIGTERM came; the checkpoint of the last whole step is written.
     DivergenceError
         A loss or gradient was not finite.
+    ValueError
+        The source gave events that are not finite.
     """
     fabric = gather(device, plan.precision)
     fabric.to_device(method).train()
@@ -117,6 +119,7 @@ def fit(
                     continue
                 purpose = ("train", step, turn, fabric.global_rank)
                 batch = source.batch(step, torch_rng(plan.seed, *purpose, "batch"))
+                _require_finite(batch.x, f"of the batch of step {step}; {run.last_good()}")
                 rng = torch_rng(plan.seed, *purpose, "loss", device=str(fabric.device))
                 with only(players[name], players):
                     with fabric.autocast():
@@ -146,6 +149,14 @@ def fit(
                 raise Interrupted(step, run.checkpoint)
     state = {name: value.clone() for name, value in run.averaged().items()}
     return Fitted(method, state, step, tuple(journal.rows))
+
+
+def _require_finite(x: Tensor, where: str) -> None:
+    """Raise where an event holds a NaN: it would be found only after it spread."""
+    bad = (~torch.isfinite(x)).flatten(1).any(1).nonzero()
+    if len(bad):
+        rule = "'batch.x' must be finite, got a NaN or infinity"
+        raise ValueError(f"{rule} in row {int(bad[0])} {where}")
 
 
 def _on(device: torch.device, batch: Batch) -> Batch:
