@@ -1,0 +1,36 @@
+"""Which new molecules resemble the ones I know, and what speaks against each of them?
+
+A variational autoencoder of SMILES strings draws new molecules, from its learned prior or
+around a prototype; a chain of named filters says of each what a chemist would object to; and a
+certificate says how far the draws are molecules of the kind that they were learnt from.
+
+Convention: SMILES are RDKit's canonical strings; masses in g/mol, polar surfaces in Å²,
+likelihoods in nats per string.
+
+>>> from emulant_apps import molecules
+>>> molecules.tokens("CC(=O)NCCl")
+('C', 'C', '(', '=', 'O', ')', 'N', 'C', 'Cl')
+"""  # noqa: D400 - the first line of an application's package is its question
+
+from __future__ import annotations
+
+from importlib import import_module
+
+_HOMES = {
+    "tokens": "vocabulary",
+    "Vocabulary": "vocabulary",
+}
+
+__all__ = [*_HOMES]
+
+
+def __getattr__(name: str) -> object:
+    """Import the room that holds ``name`` when it is first asked for."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    room = import_module(f"{__name__}.{_HOMES[name]}")
+    return room if _HOMES[name] == name else getattr(room, name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

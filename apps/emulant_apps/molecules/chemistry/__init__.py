@@ -1,0 +1,1 @@
+"""The only rooms that touch RDKit: reading, standard forms, properties, alerts, pictures."""

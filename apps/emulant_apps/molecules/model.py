@@ -1,0 +1,141 @@
+"""The prototype VAE: its networks wired into the engine's methods, and the file of its weights.
+
+The VAE is :class:`emulant.methods.vae.VAE`; its prior is replaced, once it is trained, by a flow
+(:class:`emulant.methods.flow_matching.FlowMatching`) over standardised codes (z - m) / d, where m
+and d are the mean and the scatter of the codes of the training set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from emulant.errors import InputError
+from emulant.methods.flow_matching import FlowMatching
+from emulant.methods.vae import VAE
+from emulant.nets.embed import TimeMLP
+from emulant.nets.initial import initial_parameters
+from emulant.rng import torch_rng
+from emulant.store.provenance import Provenance
+from emulant.store.tensors import load_tensors, save_tensors
+from emulant_apps.molecules.networks import (
+    InitialStateDecoder,
+    ParallelEncoder,
+    PositionDecoder,
+    PositionEncoder,
+    Sizes,
+    StringDecoder,
+)
+
+__all__ = ["FILE", "Codes", "Model", "build", "build_prior", "load_model", "save_model"]
+
+FILE, FORM = "weights.safetensors", "molecules prototype VAE"
+
+
+def build(
+    sizes: Sizes, seed: int = 0, beta: float = 1.0, schedule: Callable[[int], float] | None = None
+) -> VAE:
+    """Return the prototype VAE of ``sizes`` with the initial parameters of ``seed``."""
+    with initial_parameters(torch_rng(seed, "molecules", "vae")):
+        if sizes.kind == "positions":
+            encoder, decoder = PositionEncoder(sizes), PositionDecoder(sizes)
+            return VAE(encoder, decoder, sizes.latent, beta, schedule=schedule)
+        return VAE(
+            ParallelEncoder(sizes), InitialStateDecoder(sizes), sizes.latent, beta,
+            schedule=schedule,
+        )  # fmt: skip
+
+
+def build_prior(latent: int, seed: int = 0) -> FlowMatching:
+    """Return the flow that carries N(0, I) into the standardised codes."""
+    with initial_parameters(torch_rng(seed, "molecules", "prior")):
+        field = TimeMLP(latent, latent, (384, 384, 384))
+    return FlowMatching(field, (latent,), steps=12)
+
+
+@dataclass(frozen=True)
+class Codes:
+    """The law of the codes: a flow in the standardised space, and how to leave that space."""
+
+    flow: FlowMatching
+    mean: Tensor
+    """m, shape (Z,)."""
+    scatter: Tensor
+    """d, shape (Z,)."""
+
+    def draw(self, n: int, rng: torch.Generator) -> Tensor:
+        """Return ``n`` latents, shape (n, Z)."""
+        return self.mean + self.scatter * self.flow.sample(n, rng)
+
+
+@dataclass(frozen=True)
+class Model:
+    """A trained VAE of strings with its prior, and what must be known about it."""
+
+    vae: VAE
+    codes: Codes | None
+    """The learned prior; None: N(0, I)."""
+    sizes: Sizes
+    provenance: Provenance | None
+    content: str
+    """Hash of the weights."""
+
+    @property
+    def decoder(self) -> StringDecoder:
+        """Return p(x | z)."""
+        return cast(StringDecoder, self.vae.decoder)
+
+    def draw_latents(self, n: int, rng: torch.Generator) -> Tensor:
+        """Return ``n`` latents of the learned prior, or of N(0, I) where there is none."""
+        prior = self.vae.prior if self.codes is None else self.codes
+        return prior.draw(n, rng)
+
+
+def save_model(
+    directory: Path, vae: VAE, codes: Codes | None, sizes: Sizes, provenance: Provenance
+) -> str:
+    """Write the weights, in half precision, into ``directory``; return their hash."""
+    tensors = {f"vae.{k}": v for k, v in vae.autoencoder.state_dict().items()}
+    if codes is not None:
+        tensors |= {f"flow.{k}": v for k, v in codes.flow.field.state_dict().items()}
+        tensors |= {"codes.mean": codes.mean, "codes.scatter": codes.scatter}
+    record = {"kind": FORM, "sizes": asdict(sizes), "provenance": provenance.to_json()}
+    return save_tensors(directory / FILE, {k: v.half() for k, v in tensors.items()}, record)
+
+
+def load_model(directory: Path) -> Model:
+    """Return the model whose weights are in ``directory``, ready to draw, in single precision.
+
+    Raises
+    ------
+    InputError
+        There are no such weights, or they are damaged or of another kind.
+    """
+    file = directory / FILE
+    if not file.exists():
+        raise InputError(f"{file}: no weights there; has the training finished?")
+    stored = load_tensors(file)
+    record: Mapping[str, Any] = stored.metadata
+    if record.get("kind") != FORM:
+        raise InputError(f"{file}: these are not the weights of a molecules model")
+    sizes = Sizes(**(record["sizes"] | {"words": tuple(record["sizes"]["words"])}))
+
+    def under(prefix: str) -> dict[str, Tensor]:
+        named = stored.tensors.items()
+        return {k.removeprefix(prefix): v.float() for k, v in named if k.startswith(prefix)}
+
+    vae = build(sizes)
+    vae.autoencoder.load_state_dict(under("vae."))
+    codes = None
+    if "codes.mean" in stored.tensors:
+        flow = build_prior(sizes.latent)
+        flow.field.load_state_dict(under("flow."))
+        known = under("codes.")
+        codes = Codes(flow.eval(), known["mean"], known["scatter"])
+    provenance = Provenance.from_json(record["provenance"])
+    return Model(vae.eval(), codes, sizes, provenance, stored.content)

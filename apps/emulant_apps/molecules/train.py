@@ -1,0 +1,206 @@
+"""Fit the prototype VAE, then a flow over its codes, which becomes its prior.
+
+Two games of the engine, one after the other, each resumable: the VAE on batches of strings, and
+:class:`~emulant.methods.flow_matching.FlowMatching` on the codes z ~ q(z | x) of the training
+strings, standardised. Without the second, a latent of N(0, I) lies where no molecule was ever
+coded (the *prior hole*).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from emulant.errors import PASS, InputError
+from emulant.methods.game import evaluating
+from emulant.methods.vae import VAE
+from emulant.rng import derive, numpy_rng, torch_rng
+from emulant.store.provenance import current
+from emulant.train import Optimiser, Plan, Resampled, begun, fit
+from emulant.train.plan import Precision
+from emulant_apps.molecules.bank import Strings
+from emulant_apps.molecules.config import TrainConfig
+from emulant_apps.molecules.model import Codes, build, build_prior, save_model
+from emulant_apps.molecules.networks import Kind, Sizes
+from emulant_apps.molecules.vocabulary import Vocabulary
+
+__all__ = ["PRESETS", "Ramp", "Recipe", "codes_of", "fit_codes", "fit_strings", "run", "train"]
+
+
+@dataclass(frozen=True, slots=True)
+class Ramp:
+    """A broken line over the share of the budget: 0 at first, then (share, factor) by turns.
+
+    >>> [Ramp(100, ((0.5, 0.25), (0.75, 1.0)))(step) for step in (0, 50, 75, 99)]
+    [0.0, 0.25, 1.0, 1.0]
+    """
+
+    steps: int
+    corners: tuple[tuple[float, float], ...]
+
+    def __call__(self, step: int) -> float:
+        """Return the factor at ``step``, which starts at 0."""
+        shares, factors = zip((0.0, 0.0), *self.corners, strict=True)
+        return float(np.interp(step / self.steps, shares, factors))
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that a preset decides."""
+
+    kind: Kind = "positions"
+    latent: int = 64
+    width: int = 384
+    molecules: int | None = None
+    """Training molecules, drawn at random; None: all."""
+    batch: int = 64
+    """Strings of a batch."""
+    steps: int = 30_000
+    rate: float = 3e-3
+    """Highest learning rate of the VAE."""
+    beta: float = 0.2
+    """Weight of the KL divergence at the end."""
+    corners: tuple[tuple[float, float], ...] = ((0.4, 0.25), (0.75, 1.0))
+    """Rise of beta: (share of the steps, share of beta)."""
+    noisy: float = 0.4
+    """Share of the rows whose latent is made noisy."""
+    precision: Precision = "bf16-mixed"
+    codes: int = 200_000
+    """Codes that the prior is fitted to, at most; 0: no learned prior."""
+    code_steps: int = 6_000
+    code_batch: int = 512
+    code_rate: float = 2e-3
+
+
+PRESETS: Mapping[str, Recipe] = {
+    "quick": Recipe(molecules=100_000, steps=5_000, codes=50_000, code_steps=1_500),
+    "full": Recipe(),
+    "cdn": Recipe(
+        kind="cdn",
+        latent=300,
+        steps=20_000,
+        rate=1e-3,
+        beta=1e-5,
+        corners=((1e-6, 1.0),),
+        noisy=0.0,
+        precision="32-true",
+        codes=0,
+    ),
+}
+"""quick: within ten minutes. full: the shipped weights. cdn: Harel and Radinsky's own sizes."""
+
+
+def run(config: TrainConfig) -> int:
+    """Run ``emulant molecules train``."""
+    train(config)
+    return PASS
+
+
+def train(config: TrainConfig) -> Path:
+    """Fit the model of ``config``; return the directory of its weights, ``config.out``.
+
+    Raises
+    ------
+    InputError
+        Data that cannot be used, or a run that is there already.
+    Interrupted
+        Ctrl-C or SIGTERM; the run can be resumed.
+    """
+    recipe = PRESETS[config.preset]
+    if config.steps is not None:
+        less = min(recipe.code_steps, max(1, config.steps))
+        recipe = dataclasses.replace(recipe, steps=config.steps, code_steps=less)
+    if config.out.exists() and not config.resume and any(config.out.iterdir()):
+        raise InputError(f"{config.out}: holds files already; name another, or add --resume")
+    strings = _strings(config, recipe)
+    vocabulary = Vocabulary.of(strings, rare=config.rare)
+    encoded = vocabulary.encode(strings)
+    if encoded.unknown:
+        sys.stderr.write(f"train: {len(encoded.unknown)} strings left out: rare tokens or long\n")
+    sizes = Sizes(recipe.kind, vocabulary.words, vocabulary.length, recipe.latent, recipe.width)
+    vae, fingerprint = fit_strings(recipe, sizes, encoded.rows, config)
+    codes = fit_codes(recipe, vae, encoded.rows, config) if recipe.codes else None
+    made = current("molecules train", config, config.seed, data=fingerprint)
+    save_model(config.out, vae, codes, sizes, made)
+    return config.out
+
+
+def fit_strings(
+    recipe: Recipe, sizes: Sizes, rows: NDArray[np.uint8], config: TrainConfig
+) -> tuple[VAE, str]:
+    """Fit the VAE; return it with its averaged parameters, and the hash of its data."""
+    bank = Strings(rows, recipe.batch, recipe.latent, recipe.noisy)
+    vae = build(sizes, config.seed, recipe.beta, Ramp(recipe.steps, recipe.corners))
+    plan = Plan(
+        {"autoencoder": Optimiser(recipe.rate, clip=5.0, warmup=min(200, recipe.steps))},
+        steps=recipe.steps,
+        schedule="cosine",
+        floor=0.02,
+        ema=0.999,
+        precision=recipe.precision,
+        seed=derive(config.seed, "molecules", "vae"),
+        checkpoint_every=500,
+        log_every=100,
+    )
+    place = config.out / "vae"
+    resume = config.resume and begun(place)
+    fitted = fit(vae, bank, plan, place, resume, device=config.device)
+    averaged = fitted.averaged()
+    assert isinstance(averaged, VAE)
+    return averaged, bank.fingerprint
+
+
+def fit_codes(recipe: Recipe, vae: VAE, rows: NDArray[np.uint8], config: TrainConfig) -> Codes:
+    """Fit the flow over the codes of the strings; return the learned prior."""
+    chosen = numpy_rng(config.seed, "molecules codes").permutation(len(rows))[: recipe.codes]
+    z = codes_of(vae, rows[np.sort(chosen)], torch_rng(config.seed, "molecules codes"))
+    mean, scatter = z.mean(0), z.std(0) + 1e-3
+    bank = Resampled((z - mean) / scatter, size=recipe.code_batch)
+    flow = build_prior(recipe.latent, config.seed)
+    plan = Plan(
+        {"field": Optimiser(recipe.code_rate, warmup=min(100, recipe.code_steps))},
+        steps=recipe.code_steps,
+        schedule="cosine",
+        floor=0.01,
+        ema=0.999,
+        seed=derive(config.seed, "molecules", "prior"),
+        checkpoint_every=500,
+    )
+    place = config.out / "prior"
+    fitted = fit(flow, bank, plan, place, config.resume and begun(place), device=config.device)
+    flow.load_state_dict(dict(fitted.ema_state))
+    return Codes(flow.cpu().eval(), mean, scatter)
+
+
+def codes_of(vae: VAE, rows: NDArray[np.uint8], rng: torch.Generator | None) -> Tensor:
+    """Return z ~ q(z | x) of encoded strings, or the means where ``rng`` is None, (n, Z)."""
+    parts = []
+    with evaluating(vae):
+        for start in range(0, len(rows), 1000):
+            q = vae.encode(torch.from_numpy(rows[start : start + 1000]).long())
+            parts.append(q.mean if rng is None else q.draw(rng))
+    return torch.cat(parts)
+
+
+def _strings(config: TrainConfig, recipe: Recipe) -> Sequence[str]:
+    """Return the SMILES to train on: a file's, or the embedded ones."""
+    if config.data is None:
+        from emulant_apps.molecules.corpus import training_set
+
+        strings: Sequence[str] = training_set()
+    else:
+        from emulant_apps.molecules.data import read_smiles
+
+        strings = read_smiles(config.data, config.column, workers=config.workers)
+    if recipe.molecules is not None and len(strings) > recipe.molecules:
+        chosen = numpy_rng(config.seed, "molecules subset").permutation(len(strings))
+        strings = [strings[k] for k in np.sort(chosen[: recipe.molecules])]
+    return strings
