@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tyro.conf import Positional
 
@@ -47,51 +45,75 @@ class CheckConfig:
     """Only the checks that take a few CPU seconds."""
     out: Path | None = None
     """Directory for index.html and results.json; it must not exist or must be empty."""
+    resume: bool = False
+    """Keep the trials in --out that the same code made, and run what is missing."""
 
     def __post_init__(self) -> None:
         if self.seeds < 1:
             raise InputError(f"--seeds: must be at least 1, got {self.seeds}")
         if self.seed < 0:
             raise InputError(f"--seed: must be at least 0, got {self.seed}")
+        if self.resume and self.out is None:
+            raise InputError("--resume: name the directory to continue with --out")
 
 
 def run(config: CheckConfig) -> int:
     """Run the checks, print the table, write the page; FAIL where any seed of any fails."""
-    from emulant.ledger.check import discover, select  # here: the help need not wait for torch
+    from emulant.ledger.budget import Budget  # here: the help need not wait for torch
+    from emulant.ledger.check import discover, select
+    from emulant.ledger.fingerprint import fingerprint
+    from emulant.ledger.kept import Directory
     from emulant.ledger.record import examine
     from emulant.progress import Progress
-    from emulant.store import current, new_directory, plain, write_json
+    from emulant.store import current, plain
 
-    chosen = [c for c in select(discover(), config.methods) if c.fast or not config.fast]
+    everything = discover()
+    chosen = [c for c in select(everything, config.methods) if c.fast or not config.fast]
     if not chosen:
         raise InputError("no check is left: all that were named are slow; leave out --fast")
     for check in chosen:
         for package in check.needs:
             if importlib.util.find_spec(package) is None:
                 raise InputError(f"check '{check.name}' needs {package}: pip install it")
-    directory = None if config.out is None else new_directory(config.out)
-    started = time.process_time()
+    directory = None
+    if config.out is not None:
+        directory = Directory(config.out, config.resume, everything)
+        directory.provenance = plain(current("check", config, config.seed))
+    seeds = range(config.seed, config.seed + config.seeds)
+    known = {c.name: {} if directory is None else directory.trials(c) for c in chosen}
+    # now, while the files are still those that were imported: a run can outlast an edit
+    codes = {c.name: "" if directory is None else fingerprint(c) for c in chosen}
+    budget = Budget(chosen, seeds, known)
     records: list[Record] = []
     sys.stdout.write(_line(COLUMNS))
-    with Progress("check", len(chosen) * config.seeds) as progress:
+    with Progress("check", budget.total) as progress:
+
+        def done(record: Record) -> None:
+            budget.pay(record)
+            progress.update(budget.paid, budget.total, record.check.name)
+            if directory is not None:
+                directory.keep(record)
+
         for check in chosen:
-            seeds = range(config.seed, config.seed + config.seeds)
-            records.append(examine(check, seeds, partial(progress.advance, note=check.name)))
+            known_here, code = known[check.name], codes[check.name]
+            records.append(examine(check, seeds, done, known_here, code))
             sys.stdout.writelines(_rows(records[-1]))
             sys.stdout.flush()
-    failed = [record.check.name for record in records if not record.passed]
-    verdict = f"{len(records) - len(failed)} of {len(records)} checks pass on every seed"
-    verdict += f"; failed: {', '.join(failed)}" if failed else ""
-    sys.stdout.write(f"{verdict}; {time.process_time() - started:.0f} CPU seconds\n")
+    sys.stdout.write(f"{_verdict(records)}; {budget.paid:.0f} CPU seconds\n")
     if directory is not None:
         from emulant.ledger.page import page
 
-        provenance: dict[str, Any] = plain(current("check", config, config.seed))
-        results = [record.to_json() for record in records]
-        write_json(directory / "results.json", {"checks": results, "provenance": provenance})
-        page(records, verdict, provenance).write(directory / "index.html")
-        sys.stdout.write(f"page: {directory / 'index.html'}\n")
-    return FAIL if failed else PASS
+        directory.write()
+        whole = page(directory.records, _verdict(directory.records), directory.provenance)
+        whole.write(directory.path / "index.html")
+        sys.stdout.write(f"page: {directory.path / 'index.html'}\n")
+    return PASS if all(record.passed for record in records) else FAIL
+
+
+def _verdict(records: Sequence[Record]) -> str:
+    failed = [record.check.name for record in records if not record.passed]
+    verdict = f"{len(records) - len(failed)} of {len(records)} checks pass on every seed"
+    return verdict + (f"; failed: {', '.join(failed)}" if failed else "")
 
 
 def _line(cells: Iterable[str]) -> str:

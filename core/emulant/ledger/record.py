@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from emulant.ledger.check import Check, Measure, Outcome
@@ -35,6 +36,32 @@ class Trial:
         """The outcome's strain; inf without one."""
         return math.inf if self.trouble else self.outcome.strain
 
+    def to_json(self) -> dict[str, Any]:
+        """Return everything but the pictures, in JSON values."""
+        return {
+            "seed": self.seed,
+            "passed": self.passed,
+            "cpu_seconds": round(self.seconds, 2),
+            "trouble": self.trouble,
+            "measures": [_measure_json(measure) for measure in self.outcome.measures],
+        }
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> Trial:
+        """Return the trial of :meth:`to_json`, without pictures."""
+        measures = tuple(
+            Measure(
+                str(m["quantity"]),
+                math.nan if m["expected"] is None else float(m["expected"]),
+                math.nan if m["got"] is None else float(m["got"]),
+                None if m["tolerance"] is None else float(m["tolerance"]),
+                m["sense"],
+            )
+            for m in record["measures"]
+        )
+        seed, seconds = int(record["seed"]), float(record["cpu_seconds"])
+        return cls(seed, Outcome(measures), seconds, str(record["trouble"]))
+
 
 @dataclass(frozen=True, slots=True)
 class Record:
@@ -42,6 +69,8 @@ class Record:
 
     check: Check
     trials: tuple[Trial, ...]
+    code: str = ""
+    """Hash of the code that decided them, see :func:`~emulant.ledger.fingerprint.fingerprint`."""
 
     @property
     def passed(self) -> bool:
@@ -80,36 +109,40 @@ class Record:
             "claim": self.check.claim,
             "why_tolerance": self.check.why_tolerance,
             "fast": self.check.fast,
+            "code": self.code,
             "passed": self.passed,
             "held": self.held,
-            "trials": [
-                {
-                    "seed": trial.seed,
-                    "passed": trial.passed,
-                    "cpu_seconds": round(trial.seconds, 2),
-                    "trouble": trial.trouble,
-                    "measures": [_measure_json(measure) for measure in trial.outcome.measures],
-                }
-                for trial in self.trials
-            ],
+            "trials": [trial.to_json() for trial in self.trials],
         }
 
 
 def examine(
-    check: Check, seeds: Iterable[int], done: Callable[[], object] = lambda: None
+    check: Check,
+    seeds: Iterable[int],
+    done: Callable[[Record], object] = lambda _: None,
+    known: Mapping[int, Trial] = MappingProxyType({}),
+    code: str = "",
 ) -> Record:
-    """Run ``check`` once a seed; ``done`` is called after each."""
-    trials = []
+    """Run ``check`` once a seed, but for seeds that are ``known``.
+
+    ``done`` is called after each run with the trials so far; ``code`` is the hash of the code.
+    """
+    trials: list[Trial] = []
     for seed in seeds:
-        started = time.process_time()
-        trouble = ""
-        try:
-            outcome = check.run(seed)
-        except DivergenceError as error:
-            outcome, trouble = Outcome(()), str(error)
-        trials.append(Trial(seed, outcome, time.process_time() - started, trouble))
-        done()
-    return Record(check, tuple(trials))
+        trials.append(known[seed] if seed in known else _run(check, seed))
+        if seed not in known:
+            done(Record(check, tuple(trials), code))
+    return Record(check, tuple(trials), code)
+
+
+def _run(check: Check, seed: int) -> Trial:
+    started = time.process_time()
+    trouble = ""
+    try:
+        outcome = check.run(seed)
+    except DivergenceError as error:
+        outcome, trouble = Outcome(()), str(error)
+    return Trial(seed, outcome, time.process_time() - started, trouble)
 
 
 def _severity(measure: Measure) -> tuple[float, float]:
