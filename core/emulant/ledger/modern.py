@@ -77,7 +77,7 @@ def density(make: Callable[[], Density], steps: int, seed: int) -> Outcome:
 def shape(make: Callable[[], Generative], steps: int, lr: float, seed: int) -> Outcome:
     """Fit a method to two moons; a classifier judges the samples."""
     method = build(make, seed)
-    train(method, Endless(_moons, 512), seed, steps, lr=lr, ema=0.99)
+    train(method, Endless(_moons, 512), seed, steps, lr=lr, ema=0.998)
     rng = torch_rng(seed, "ledger", "shape")
     truth, other, samples = _moons(4000, rng), _moons(4000, rng), method.sample(4000, rng)
     measures = (
@@ -234,6 +234,8 @@ WHY_EXACT = (
 CHECKS = (
     Check("flow-matching-density", "flow-matching", partial(density, _flow_matching, 3000),
           DENSITY, WHY_DENSITY, fast=False, needs=("sklearn",)),
+    Check("flow-matching-shape", "flow-matching", partial(shape, _flow_matching, 5000, 4e-3),
+          SHAPE, WHY_SHAPE, fast=False, needs=("sklearn",)),
     Check("flow-matching-exact", "flow-matching", partial(exact_density, _exact_flow, 0.0),
           EXACT, WHY_EXACT),
     Check("integrator-order", "flow-matching", integrator_order,
