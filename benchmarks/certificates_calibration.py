@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import numpy as np
 import tyro
 from scipy.stats import beta, kstest
 
-from certificates_worlds import WORLDS, World, insert, judged, markdown, strict
+from certificates_worlds import WORLDS, World, insert, judged, kept, markdown, strict
 from emulant.certify import STANDARD, Case, Certificate, Statistic, Tolerance, certify
 from emulant.certify.classifier import ratio_log_weights
 from emulant.certify.evidence import Pair
@@ -28,8 +29,8 @@ from emulant.rng import derive, numpy_rng
 class Config:
     """How much to compute, and where the tables go."""
 
-    certificates: int = 250
-    """Of each row of false alarms; a quarter of it where all comparisons are judged."""
+    certificates: int = 200
+    """Of each row of false alarms; an eighth of it where all comparisons are judged."""
     size: int = 512
     """Samples, and as many of truth, of a certificate of false alarms."""
     trials: int = 2000
@@ -39,6 +40,8 @@ class Config:
     """Markdown file with places for the tables."""
     only: tuple[str, ...] = ()
     """Names of the tables to make; all by default."""
+    work: Path | None = None
+    """Directory that keeps what is done, so that an interrupted run goes on where it stopped."""
 
 
 def share(successes: int, trials: int) -> str:
@@ -65,19 +68,32 @@ def truth_against_truth(
     return certify([case], statistics, seed, replicates=400, comparisons=comparisons)
 
 
+def verdicts_of_truth(
+    world: World, config: Config, count: int, point: bool, whole: bool
+) -> list[tuple[str, int, float]]:
+    """Return verdict, how many numbers were judged, and one p-value, of each certificate."""
+    made = []
+    for k in range(count):
+        certificate = truth_against_truth(world, config, k, point, whole)
+        found = [b.p_value for _, _, b in certificate.rows() if b.p_value is not None]
+        numbers = len(found) + len(certificate.cases[0].distances)
+        # one p-value of each certificate: these are independent
+        made.append((certificate.verdict, numbers, found[k % len(found)]))
+    return made
+
+
 def false_alarms(config: Config) -> str:
     """Return the table of false alarms and of p-values under the null."""
     rows, total = [], 0
     for world in WORLDS:
         for point, whole in ((True, False), (True, True), (False, False)):
-            count = config.certificates // (4 if whole else 1)
-            verdicts, numbers, p = [], 0, []
-            for k in range(count):
-                certificate = truth_against_truth(world, config, k, point, whole)
-                verdicts.append(certificate.verdict)
-                found = [b.p_value for _, _, b in certificate.rows() if b.p_value is not None]
-                numbers = len(found) + len(certificate.cases[0].distances)
-                p.append(found[k % len(found)])  # one of each certificate: these are independent
+            count = config.certificates // (8 if whole else 1)
+            key = {"false alarms": world.name, "point": point, "whole": whole, "count": count}
+            made = kept(
+                config.work, key | {"size": config.size, "seed": config.seed},
+                partial(verdicts_of_truth, world, config, count, point, whole),
+            )  # fmt: skip
+            verdicts, numbers, p = [v for v, _, _ in made], made[-1][1], [x for _, _, x in made]
             total += count
             rows.append(
                 (
@@ -215,40 +231,45 @@ def underpowered(config: Config) -> str:
     return "Tolerance 0.1 σ, one number:\n\n" + markdown(head, rows)
 
 
+def _corrections(shift: float, known: bool, seed: int) -> list[tuple[float, float, bool, float]]:
+    """Return raw bias, corrected bias, whether its interval holds 0, and ESS/n, trial by trial."""
+    n, made = 4000, []
+    for k in range(100 if known else 25):
+        rng = numpy_rng(seed, "correction", f"{shift}", k)
+        x, y, z = (rng.normal(size=(n, 2)) for _ in range(3))
+        y[:, 0] += shift
+        z[:, 0] += shift
+        weight = shift * x[:, 0]
+        if not known:
+            own = np.arange(n)
+            fitted = ratio_log_weights(Pair.of((x, z), (own, own), (x, z)), rng)
+            assert fitted is not None
+            weight = fitted
+        case = Case("a", x, truth=y, log_weight=weight)
+        found = certify([case], [_mean(0.1)], k, replicates=200).cases[0]
+        item = found.statistics[0].bins[0]
+        assert item.reweighted is not None
+        assert found.ess is not None
+        holds = item.reweighted.low <= 0 <= item.reweighted.high
+        made.append((item.bias, item.reweighted.bias, holds, found.ess))
+    return made
+
+
 def correction(config: Config) -> str:
     """Return raw and corrected biases where the ratio is known, and where it is estimated."""
     rows = []
-    n, trials = 4000, 100
     for shift in (0.2, 0.5, 1.0):
         for known in (True, False):
-            raw, bias, ess, held = [], [], [], 0
-            for k in range(trials if known else trials // 4):
-                rng = numpy_rng(config.seed, "correction", f"{shift}", k)
-                x, y, z = (rng.normal(size=(n, 2)) for _ in range(3))
-                y[:, 0] += shift
-                z[:, 0] += shift
-                weight = shift * x[:, 0]
-                if not known:
-                    own = np.arange(n)
-                    fitted = ratio_log_weights(Pair.of((x, z), (own, own), (x, z)), rng)
-                    assert fitted is not None
-                    weight = fitted
-                found = certify(
-                    [Case("a", x, truth=y, log_weight=weight)], [_mean(0.1)], k, replicates=200
-                )
-                item = found.cases[0].statistics[0].bins[0]
-                assert item.reweighted is not None
-                assert found.cases[0].ess is not None
-                raw.append(item.bias)
-                bias.append(item.reweighted.bias)
-                held += item.reweighted.low <= 0 <= item.reweighted.high
-                ess.append(found.cases[0].ess)
+            key = {"correction": shift, "known": known, "seed": config.seed}
+            made = kept(config.work, key, partial(_corrections, shift, known, config.seed))
+            raw, bias, held, ess = (np.array(column) for column in zip(*made, strict=True))
             rows.append(
                 (
                     f"{shift:g} σ", "known" if known else "estimated from 4,000 + 4,000",
                     f"{np.mean(raw):+.3f}",
                     f"{np.mean(bias):+.4f} ± {np.std(bias) / len(bias) ** 0.5:.4f}",
-                    share(held, len(bias)), f"{np.mean(ess):.3f}", f"{np.exp(-(shift**2)):.3f}",
+                    share(int(held.sum()), len(bias)), f"{np.mean(ess):.3f}",
+                    f"{np.exp(-(shift**2)):.3f}",
                 )
             )  # fmt: skip
             print(rows[-1], flush=True)

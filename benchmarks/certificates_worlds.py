@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from emulant.certify import FunctionOfMeans, Statistic, Tolerance, TwoSample
 from emulant.certify.summaries import grid_statistics, table_statistics
-from emulant.store import read_text, write_text
+from emulant.store import hash_json, plain, read_json, read_text, write_json, write_text
 from emulant_apps.ising.observables import summarise
 from emulant_apps.ising.simulators import simulate
 
@@ -142,6 +142,21 @@ def judged(comparisons: tuple[TwoSample, ...], names: tuple[str, ...] = ()) -> t
     return tuple(
         c for c in comparisons if c.tolerance is not None and (not names or c.name in names)
     )
+
+
+def kept(work: Path | None, key: dict[str, Any], make: Callable[[], list[Any]]) -> list[Any]:
+    """Return what ``make`` gives, from ``work`` if it was made there before for the same key.
+
+    Nothing but the key decides: begin a new directory when the judge has changed.
+    """
+    if work is None:
+        return make()
+    file = work / f"{hash_json(plain(key))[7:23]}.json"
+    if not file.exists():
+        work.mkdir(parents=True, exist_ok=True)
+        write_json(file, {"key": key, "made": make()})
+    made: list[Any] = read_json(file)["made"]
+    return made
 
 
 def markdown(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:

@@ -241,6 +241,34 @@ def test_two_stages_and_a_black_box_agree():
     assert bins(two_stage)[0].error == pytest.approx(np.sqrt(2 / 4000), rel=0.12)
 
 
+def test_a_black_box_is_reweighted_as_its_two_stages_are():
+    rng = np.random.default_rng(19)
+    n, cases = 1500, []
+    for k in range(60):
+        x = rng.normal(size=n)
+        cases.append(Case(str(k), x, exact={"box": 1.0, "variance": 1.0}, log_weight=0.5 * x))
+    box = Statistic.from_function("box", lambda s: np.atleast_1d(np.var(s)))
+    found = certify(cases, [box, VARIANCE], seed=0, replicates=200)
+    boxes, stages = ([c.statistics[k].bins[0].reweighted for c in found.cases] for k in (0, 1))
+    apart = [(b.estimate - s.estimate) / s.error for b, s in zip(boxes, stages, strict=True)]
+    assert abs(np.mean(apart)) < 0.2
+    assert np.std(apart) < 0.6  # of whole counts in place of weights
+    wider = np.mean([b.error / s.error for b, s in zip(boxes, stages, strict=True)])
+    assert 0.95 < wider < 1.3
+    assert np.mean([b.low <= 0 <= b.high for b in boxes]) >= 0.87
+
+
+def test_general_reductions_know_how_few_samples_carry_them():
+    x = np.zeros(2000)
+    x[:6] = 1.0
+    x = np.random.default_rng(20).permutation(x)
+    reduced = Statistic("mean", column, lambda r, w: (w @ r)[:1] / w.sum())
+    box = Statistic.from_function("box", lambda s: np.atleast_1d(s.mean()))
+    exact = {"mean": 0.0, "box": 0.0}
+    found = bins(certify([Case("a", x, exact=exact)], [reduced, box], seed=0))
+    assert all(5 < b.dof < 30 for b in found)
+
+
 def test_a_weighted_quantile_is_a_statistic_too():
     def median(rows, weights):
         order = np.argsort(rows[:, 0])

@@ -26,7 +26,7 @@ def pair(x, y, training=None, x_unit=None, y_unit=None):
 def smaller(comparison):
     """The same comparison on fewer rows and replicates, for the tests' sake."""
     fields = {f.name for f in dataclasses.fields(comparison)}
-    wanted = {"replicates": 39, "most": 150, "directions": 16}
+    wanted = {"replicates": 39, "most": 150, "directions": 16, "steps": 10}
     return dataclasses.replace(comparison, **{k: v for k, v in wanted.items() if k in fields})
 
 

@@ -44,6 +44,14 @@ class Case:
     """Whether the case lies outside the range that the emulator was trained on."""
     training: Samples | None = None
     """What the emulator was trained on, (t, *X); truth must have been held out of it."""
+    events: tuple[Samples, Samples] | None = None
+    """Samples and truth as they came, (n, *Y) and (n_T, *Y), where ``samples`` and ``truth`` are
+    features of them already; networks and memory look at these, and ``training`` is (t, *Y)."""
+
+    @property
+    def raw(self) -> tuple[Samples, Samples | None]:
+        """Samples and truth as they came."""
+        return (self.samples, self.truth) if self.events is None else self.events
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +83,14 @@ def check_case(case: Case, statistics: Sequence[Statistic]) -> None:
             f"case {case.label}: samples have shape {case.samples.shape[1:]} each, "
             f"truth {case.truth.shape[1:]}"
         )
+    if case.events is not None:
+        lengths = [len(events) for events in case.events]
+        expected = [len(case.samples), 0 if case.truth is None else len(case.truth)]
+        if lengths != expected:
+            raise InputError(
+                f"case {case.label}: events must number {expected[0]} and {expected[1]}, as the "
+                f"samples and truth do, got {lengths[0]} and {lengths[1]}"
+            )
     if case.log_weight is not None and np.shape(case.log_weight) != (len(case.samples),):
         raise InputError(
             f"case {case.label}: log_weight must have shape ({len(case.samples)},), "

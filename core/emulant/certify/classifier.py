@@ -26,10 +26,17 @@ from numpy.typing import NDArray
 from scipy.special import expit
 from scipy.stats import rankdata
 
-from emulant.certify.evidence import Evidence, Pair, permuted_sides
+from emulant.certify.evidence import Evidence, Pair, permuted_sides, unit_mean
 from emulant.certify.statistic import Array, Tolerance
 
-__all__ = ["ClassifierTest", "CrossFitted", "cross_fitted", "ratio_log_weights"]
+__all__ = [
+    "ClassifierTest",
+    "CrossFitted",
+    "area_under_curve",
+    "cross_fitted",
+    "ratio_log_weights",
+    "unit_folds",
+]
 
 RIDGE = 1.0
 """Penalty on coefficients of features of unit variance; shrinks what a few rows suggest."""
@@ -56,24 +63,32 @@ class ClassifierTest:
         fitted = cross_fitted(few, self.folds, rng)
         if fitted is None:
             return None
-        placement = np.full(len(fitted.score), 0.5)
-        for fold in range(self.folds):
-            inside = fitted.fold == fold
-            placement[inside] = _placements(fitted.score[inside], fitted.truth[inside])
-        sides = [
-            _unit_mean(placement[fitted.truth == side], fitted.unit[fitted.truth == side])
-            for side in (True, False)
-        ]
-        area = 0.5 * (sides[0].mean() + sides[1].mean())
-        null = _null(fitted, self.folds, self.replicates, rng)
-        p = (1 + int((null[1:] >= null[0] - 1e-12).sum())) / len(null)
-        low, high = np.quantile(null[1:], [0.025, 0.975])
-        variance = sum(s.var(ddof=1) / len(s) for s in sides)
-        return Evidence(
-            float(area), 0.5, float(area - 0.5), float(np.sqrt(variance)),
-            float(min(len(s) for s in sides) - 1), p, float(low), float(high),
-            len(few.x), len(few.y), f"trees and quadratic regression, {self.folds} folds",
-        )  # fmt: skip
+        note = f"trees and quadratic regression, {self.folds} folds"
+        return area_under_curve(fitted, self.folds, self.replicates, rng, note)
+
+
+def area_under_curve(
+    fitted: CrossFitted, folds: int, replicates: int, rng: np.random.Generator, note: str
+) -> Evidence:
+    """Return the evidence of held-out scores: their area, its error, and its null."""
+    placement = np.full(len(fitted.score), 0.5)
+    for fold in range(folds):
+        inside = fitted.fold == fold
+        placement[inside] = _placements(fitted.score[inside], fitted.truth[inside])
+    sides = [
+        unit_mean(placement[fitted.truth == side], fitted.unit[fitted.truth == side])
+        for side in (True, False)
+    ]
+    area = 0.5 * (sides[0].mean() + sides[1].mean())
+    null = _null(fitted, folds, replicates, rng)
+    p = (1 + int((null[1:] >= null[0] - 1e-12).sum())) / len(null)
+    low, high = np.quantile(null[1:], [0.025, 0.975])
+    variance = sum(s.var(ddof=1) / len(s) for s in sides)
+    return Evidence(
+        float(area), 0.5, float(area - 0.5), float(np.sqrt(variance)),
+        float(min(len(s) for s in sides) - 1), p, float(low), float(high),
+        int((~fitted.truth).sum()), int(fitted.truth.sum()), note,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,14 +96,25 @@ class CrossFitted:
     """Held-out scores of all rows, samples first."""
 
     logits: Array
-    """Logits of being truth by trees and by regression, (n + m, 2)."""
+    """Logits of being truth, a column each classifier, (n + m, 2) of trees and of regression."""
     truth: NDArray[np.bool_]
     fold: NDArray[np.int64]
     unit: NDArray[np.int64]
 
+    @classmethod
+    def of(
+        cls, logits: Array, pair: Pair, folds: tuple[NDArray[np.int64], NDArray[np.int64]]
+    ) -> CrossFitted:
+        """Return the logits of a pair's rows with their sides, folds and units."""
+        offset = int(pair.x_unit.max()) + 1
+        return cls(
+            logits, np.arange(len(logits)) >= len(pair.x), np.concatenate(folds),
+            np.concatenate([pair.x_unit, offset + pair.y_unit]),
+        )  # fmt: skip
+
     @property
     def score(self) -> Array:
-        """Sum of both logits (n + m,)."""
+        """Sum of the logits (n + m,)."""
         total: Array = self.logits.sum(axis=1)
         return total
 
@@ -99,7 +125,7 @@ def cross_fitted(pair: Pair, folds: int, rng: np.random.Generator) -> CrossFitte
 
     rows = np.concatenate([pair.x, pair.y])
     truth = np.arange(len(rows)) >= len(pair.x)
-    x_fold, y_fold = _folds(pair.x_unit, folds, rng), _folds(pair.y_unit, folds, rng)
+    x_fold, y_fold = unit_folds(pair.x_unit, folds, rng), unit_folds(pair.y_unit, folds, rng)
     if x_fold is None or y_fold is None:
         return None
     fold = np.concatenate([x_fold, y_fold])
@@ -115,8 +141,7 @@ def cross_fitted(pair: Pair, folds: int, rng: np.random.Generator) -> CrossFitte
         model.fit(rows[~out], truth[~out])
         logits[out, 0] = model.decision_function(rows[out])
         logits[out, 1] = design[out] @ _regression(design[~out], truth[~out], RIDGE)
-    offset = int(pair.x_unit.max()) + 1
-    return CrossFitted(logits, truth, fold, np.concatenate([pair.x_unit, offset + pair.y_unit]))
+    return CrossFitted.of(logits, pair, (x_fold, y_fold))
 
 
 def ratio_log_weights(pair: Pair, rng: np.random.Generator, folds: int = 5) -> Array | None:
@@ -161,9 +186,10 @@ def _regression(design: Array, truth: NDArray[np.bool_], ridge: float) -> Array:
     return beta
 
 
-def _folds(
+def unit_folds(
     unit: NDArray[np.int64], folds: int, rng: np.random.Generator
 ) -> NDArray[np.int64] | None:
+    """Return the fold of each row, whole units to a fold; None with fewer than two a fold."""
     names, index = np.unique(unit, return_inverse=True)
     if len(names) < 2 * folds:
         return None
@@ -195,8 +221,3 @@ def _null(fitted: CrossFitted, folds: int, replicates: int, rng: np.random.Gener
         beaten = np.where(sides, ranks, 0.0).sum(axis=1) - first * (first + 1) / 2
         total += beaten / (first * (len(ranks) - first))
     return total / folds
-
-
-def _unit_mean(values: Array, unit: NDArray[np.int64]) -> Array:
-    _, index = np.unique(unit, return_inverse=True)
-    return np.bincount(index, values) / np.bincount(index)

@@ -77,7 +77,7 @@ def compare(
     exact = _exact(case, statistic, raw)
     comparison = _against(case, statistic, raw, true, exact, raw.scatter, settings)
     reweighted = None
-    if weights is not None and not statistic.whole:
+    if weights is not None:
         theta = measure(samples, rows, weights)
         reweighted = _against(case, statistic, theta, true, exact, raw.scatter, settings)
     controls = _controls(raw, true, exact, control_halves, settings.level)

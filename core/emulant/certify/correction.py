@@ -49,6 +49,7 @@ def corrected(case: Case, features: tuple[Array, Array], rng: np.random.Generato
     return dataclasses.replace(
         case,
         truth=case.truth[~fit],
+        events=None if case.events is None else (case.events[0], case.events[1][~fit]),
         truth_groups=None if case.truth_groups is None else case.truth_groups[~fit],
         log_weight=log_weight,
     )

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 
 from emulant.certify.statistic import Array, Tolerance
 
-__all__ = ["Evidence", "Pair", "TwoSample", "from_null", "permuted_sides"]
+__all__ = ["Evidence", "Pair", "TwoSample", "from_null", "permuted_sides", "unit_mean"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -138,3 +138,9 @@ def from_null(values: Array, samples: int, truth: int, note: str = "") -> Eviden
         float(values[0]), float(null.mean()), float(values[0] - null.mean()),
         float(null.std(ddof=1)), len(null) - 1.0, p, float(low), float(high), samples, truth, note,
     )  # fmt: skip
+
+
+def unit_mean(values: Array, unit: NDArray[np.int64]) -> Array:
+    """Return the mean of the values (n,) of each unit, (G,)."""
+    _, index = np.unique(unit, return_inverse=True)
+    return np.bincount(index, values) / np.bincount(index)

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from emulant.certify.evidence import Evidence, Pair
+from emulant.certify.evidence import Evidence, Pair, unit_mean
 from emulant.certify.statistic import Array, Tolerance
 from emulant.errors import InputError
 
@@ -53,7 +53,7 @@ class Copier:
         ranks = rankdata(np.concatenate([dx, dy]))
         below = 1.0 - (ranks[: len(dx)] - rankdata(dx)) / len(dy)  # share of d_y beyond each d_x
         above = (ranks[len(dx) :] - rankdata(dy)) / len(dx)
-        sides = [_unit_mean(below, few.x_unit), _unit_mean(above, few.y_unit)]
+        sides = [unit_mean(below, few.x_unit), unit_mean(above, few.y_unit)]
         area = float(below.mean())
         error = float(np.sqrt(sum(s.var(ddof=1) / len(s) for s in sides)))
         return Evidence(
@@ -166,7 +166,7 @@ def _repeated(rows: NDArray[Any]) -> NDArray[np.bool_]:
 
 def _share(x: NDArray[np.bool_], y: NDArray[np.bool_], pair: Pair, note: str) -> Evidence:
     """Return the evidence of two shares, with Agresti and Caffo's added counts in the error."""
-    parts = [_unit_mean(v.astype(np.float64), u) for v, u in ((x, pair.x_unit), (y, pair.y_unit))]
+    parts = [unit_mean(v.astype(np.float64), u) for v, u in ((x, pair.x_unit), (y, pair.y_unit))]
     variance = 0.0
     for share in parts:
         n, p = len(share) + 2, (share.sum() + 1) / (len(share) + 2)
@@ -176,8 +176,3 @@ def _share(x: NDArray[np.bool_], y: NDArray[np.bool_], pair: Pair, note: str) ->
         float(x.mean()), expected, float(x.mean()) - expected, float(np.sqrt(variance)),
         float(min(len(p) for p in parts) - 1), samples=len(x), truth=len(y), note=note,
     )  # fmt: skip
-
-
-def _unit_mean(values: Array, unit: NDArray[np.int64]) -> Array:
-    _, index = np.unique(unit, return_inverse=True)
-    return np.bincount(index, values) / np.bincount(index)

@@ -8,8 +8,8 @@ S_b = Σ_{i∈b} w_i f_i and W_b = Σ_{i∈b} w_i; R bootstrap replicates with m
     freedom      1/ν = (κ − (B−3)/(B−1)) / 2B + 1/R,   κ the kurtosis of ψ_b = θ − θ_(−b)
 
 ν is the number of degrees of freedom of s² as an estimate: G−1 for Gaussian features, about twice
-the count in a rare histogram bin, a handful when a few importance weights carry everything; for a
-general reduction, whose ψ_b would cost B calls, κ = 3 is assumed.
+the count in a rare histogram bin, a handful when a few importance weights carry everything. For a
+general reduction, of which each ψ_b is a call, blocks are left out in at most 200 groups.
 θ/s is then referred to Student's t with ν degrees (Welch 1938, Satterthwaite 1946; variance of a
 sample variance from its kurtosis: Cramér, Mathematical Methods of
 Statistics, 1946, ch. 27). Resampling is over units and never
@@ -32,7 +32,7 @@ __all__ = ["Estimate", "Units", "bootstrap_counts", "estimate", "halves"]
 MOST_BLOCKS = 1024
 
 MOST_CALLS = 200
-"""Replicates of a black box, which sees all samples in each."""
+"""Replicates of a black box, which sees all samples in each; and groups of blocks left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +112,12 @@ def estimate(
         return _of_means(statistic.reduce, rows, weights, units, counts, value)
     counts = counts[:MOST_CALLS] if statistic.whole else counts
     replicas = np.stack([statistic.vector(rows, c[units.block] * weights) for c in counts])
-    freedom = 1.0 / (1.0 / (units.blocks - 1) + 1.0 / len(counts))
-    return Estimate(value, _spread(replicas, units), np.full_like(value, freedom), units.count)
+    group = units.block * min(units.blocks, MOST_CALLS) // units.blocks
+    without = np.stack(
+        [statistic.vector(rows, weights * (group != g)) for g in range(int(group.max()) + 1)]
+    )
+    freedom = 1.0 / (1.0 / _freedom(without) + 1.0 / len(counts))
+    return Estimate(value, _spread(replicas, units), freedom, units.count)
 
 
 def halves(

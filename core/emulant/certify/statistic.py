@@ -9,9 +9,11 @@ all that a bootstrap, a jackknife or an importance weight has to repeat:
     mean               r(f, w) = m,       m = Σ_i w_i f_i / Σ_i w_i
     function of means  r(f, w) = g(m)     (susceptibility, Binder cumulant, correlation)
     anything           r(f, w)            (a weighted quantile)
-    whole              r = F(x_1..N)      (a user's black box; whole weights)
+    whole              r = F(x_1..N)      (a user's black box)
 
-Functions of means are resampled as one matrix product; prefer them.
+Functions of means are resampled as one matrix product; prefer them. A black box sees a sample c_i
+times: c_i = w_i where these are whole, else c_i the number of k + ½, k = 0..N−1, in the i-th step
+of N Σ_{j≤i} w_j / Σ w (systematic resampling, without chance), so that |c_i − N w_i/Σw| < 1.
 """
 
 from __future__ import annotations
@@ -97,13 +99,29 @@ class FunctionOfMeans:
 
 @dataclass(frozen=True, slots=True)
 class Whole:
-    """Reduce all samples at once with a user's function; a weight repeats or drops a sample."""
+    """Reduce all samples at once with a user's function; a weight repeats or drops a sample.
+
+    Example
+    -------
+    >>> Whole(lambda x: x)(np.array([1.0, 2.0, 3.0]), np.array([0.0, 2.0, 1.0]))
+    array([2., 2., 3.])
+    """
 
     function: Callable[[Samples], Array]
 
     def __call__(self, rows: Samples, weights: Array) -> Array:
-        """Return F of the samples, each repeated ``weights`` (n,) times, whole numbers."""
-        return self.function(np.repeat(rows, weights.astype(np.int64), axis=0))
+        """Return F of the samples, each repeated in proportion to its weight (n,)."""
+        return self.function(np.repeat(rows, _times(weights), axis=0))
+
+
+def _times(weights: Array) -> NDArray[np.int64]:
+    """Return how often a black box sees each sample: its weight, or N of them in proportion."""
+    whole = weights.astype(np.int64)
+    if np.array_equal(whole, weights):
+        return whole
+    steps = np.cumsum(weights) * (len(weights) / weights.sum())
+    times: NDArray[np.int64] = np.diff(np.floor(steps + 0.5).astype(np.int64), prepend=0)
+    return times
 
 
 def _same(means: Array) -> Array:
@@ -152,8 +170,10 @@ class Statistic:
     ) -> Statistic:
         """Return a statistic from a black box ``samples -> (M,)``.
 
-        Its error is a bootstrap of 200 calls on resampled samples, and it cannot be reweighted
-        by importance weights.
+        Its error is a bootstrap of 200 calls on resampled samples, and its degrees of freedom
+        come from as many calls without a part of them. Under importance weights it sees each
+        sample as often as its weight says; what counts repeats or looks at extremes is then
+        misled.
 
         Example
         -------

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from emulant.certify.covariance import correlations, variances
 from emulant.certify.statistic import Array, Samples, Statistic, Tolerance
 
-__all__ = ["TABLE_WIDTH", "grid_statistics", "statistics_of", "table_statistics"]
+__all__ = ["TABLE_WIDTH", "grid_axes", "grid_statistics", "statistics_of", "table_statistics"]
 
 TABLE_WIDTH = 64
 """Samples of one axis and at most so many numbers are rows of a table."""
@@ -84,7 +84,7 @@ def table_statistics(
 
 def grid_statistics(truth: Samples, tolerance: float, by: str) -> tuple[Statistic, ...]:
     """Return one-point statistics and the power spectrum of grids."""
-    axes = _grid_axes(truth)
+    axes = grid_axes(truth)
     thinned = truth[:: max(1, len(truth) // 256)]
     cuts = _tenths(np.asarray(thinned, dtype=np.float64).ravel())
     shell, middle = _shells(tuple(truth.shape[a] for a in axes))
@@ -142,7 +142,7 @@ def _tenths(values: Array) -> list[float]:
     return [float(q) for q in cuts if q < values.max()]
 
 
-def _grid_axes(truth: Samples) -> tuple[int, ...]:
+def grid_axes(truth: Samples) -> tuple[int, ...]:
     """Return the grid's axes: all but the sample's, and but a leading axis of channels."""
     axes = tuple(range(1, truth.ndim))
     return axes[-3:] if len(axes) > 3 or truth.shape[1] > 4 or len(axes) == 1 else axes[1:]

@@ -20,6 +20,7 @@ from emulant.certify.coverage import Coverage
 from emulant.certify.distances import Energy, Frechet, MaximumMeanDiscrepancy, SlicedWasserstein
 from emulant.certify.evidence import Evidence, Pair, TwoSample
 from emulant.certify.memory import Copier, NearCopies, Repeats, refuse_overlap
+from emulant.certify.network import NetworkTest
 from emulant.certify.statistic import Array, Samples, Statistic, Tolerance
 from emulant.certify.words import tolerance_words
 from emulant.errors import InputError
@@ -40,6 +41,7 @@ RAW_FEATURES = 64
 
 STANDARD: tuple[TwoSample, ...] = (
     ClassifierTest(),
+    NetworkTest(),
     Coverage("coverage", Tolerance(0.05, by="the default: 5 % of truth's kinds")),
     Coverage("precision", Tolerance(0.05, by="the default: 5 % of the samples")),
     Copier(),
@@ -118,7 +120,7 @@ def pair_of(
             space_of(case, truth.samples, statistics, features, "truth"),
         ),
         (samples.units.unit, truth.units.unit),
-        (samples.samples, truth.samples),
+        (samples.samples, truth.samples) if case.events is None else case.events,
         case.training,
     )
 
@@ -140,9 +142,10 @@ def compare_whole(
 
 def overlap_of(case: Case) -> float | None:
     """Return the share of truth in the training set, refusing truth that was trained on."""
-    if case.training is None or case.truth is None:
+    truth = case.raw[1]
+    if case.training is None or truth is None:
         return None
-    return tidy(refuse_overlap(case.label, case.truth, case.training))
+    return tidy(refuse_overlap(case.label, truth, case.training))
 
 
 def finished(found: Found, p_adjusted: float | None, settings: Settings) -> Distance:
