@@ -101,13 +101,13 @@ def standardise(molecule: Chem.Mol, keep_stereo: bool = True) -> Standard:
     from chembl_structure_pipeline import standardizer
 
     _refuse_size(molecule)
+    _refuse_atoms(molecule, ions=True)
     changes = []
     with quiet():
         try:
             normal = standardizer.standardize_mol(molecule, check_exclusion=False)
         except (ValueError, RuntimeError) as error:  # RDKit's sanitisation and kekulisation
             raise RefusedError(f"cannot be standardised: {_first_line(error)}") from error
-        _refuse_atoms(normal)
         before = Chem.MolToSmiles(normal, isomericSmiles=keep_stereo)
         if "." in before or "[" in before:
             try:
@@ -128,6 +128,7 @@ def standardise(molecule: Chem.Mol, keep_stereo: bool = True) -> Standard:
         kept = Chem.MolFromSmiles(after)
     if kept is None or not kept.GetNumAtoms():
         raise RefusedError("is empty once salts and solvents are removed")
+    _refuse_atoms(kept)
     return Standard(Chem.MolToSmiles(kept), tuple(changes))
 
 
@@ -139,14 +140,15 @@ def _refuse_size(molecule: Chem.Mol) -> None:
         raise RefusedError(f"has {heavy} heavy atoms; at most {MOST_ATOMS} are read")
 
 
-def _refuse_atoms(molecule: Chem.Mol) -> None:
+def _refuse_atoms(molecule: Chem.Mol, ions: bool = False) -> None:
+    """Refuse what is no organic molecule; ``ions``: lone metal ions may yet be removed."""
     for atom in molecule.GetAtoms():
         number = atom.GetAtomicNum()
         if number == 0 or atom.HasQuery():
             raise RefusedError("holds an R-group, attachment point or query atom")
-        if number not in ORGANIC:
+        if number not in ORGANIC and (atom.GetDegree() or not ions):
             raise RefusedError(f"holds {atom.GetSymbol()}, a metal or exotic element")
-        if atom.GetNumRadicalElectrons():
+        if atom.GetNumRadicalElectrons() and number in ORGANIC:
             raise RefusedError(f"is a radical (at {atom.GetSymbol()})")
 
 

@@ -1,0 +1,123 @@
+"""Likeness of molecules: Morgan fingerprints, Tanimoto, scaffolds, fragments, ring systems.
+
+- Rogers and Hahn, Extended-Connectivity Fingerprints, 2010, https://doi.org/10.1021/ci100050t
+- Bemis and Murcko, The Properties of Known Drugs, 1996, https://doi.org/10.1021/jm9602928
+- Degen et al., On the Art of Compiling and Using 'Drug-Like' Chemical Fragment Spaces (BRICS),
+  2008, https://doi.org/10.1002/cmdc.200800178
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rdkit import Chem, DataStructs
+from rdkit.Chem import rdFingerprintGenerator
+from rdkit.Chem.Scaffolds import MurckoScaffold
+
+from emulant_apps.molecules.chemistry.parse import parse, quiet
+
+__all__ = [
+    "Library",
+    "Nearest",
+    "bits_of",
+    "fingerprint",
+    "fragments",
+    "ring_systems",
+    "scaffold",
+    "similarity",
+]
+
+
+@functools.cache
+def _morgan(size: int) -> Any:
+    return rdFingerprintGenerator.GetMorganGenerator(radius=2, fpSize=size)
+
+
+def fingerprint(molecule: Chem.Mol, size: int = 2048) -> Any:
+    """Return the Morgan fingerprint of radius 2."""
+    return _morgan(size).GetFingerprint(molecule)
+
+
+def bits_of(molecule: Chem.Mol, size: int = 1024) -> NDArray[np.uint8]:
+    """Return the same as 0 and 1, shape (size,); 1024 bits are MOSES's."""
+    bits: NDArray[np.uint8] = _morgan(size).GetFingerprintAsNumPy(molecule)
+    return bits
+
+
+def similarity(first: str, second: str) -> float:
+    """Return the Tanimoto similarity of two SMILES, 0 to 1; NaN where one is no molecule."""
+    a, b = parse(first), parse(second)
+    if a is None or b is None:
+        return float("nan")
+    return float(DataStructs.TanimotoSimilarity(fingerprint(a), fingerprint(b)))
+
+
+@dataclass(frozen=True, slots=True)
+class Nearest:
+    """The nearest molecule of a library."""
+
+    index: int
+    tanimoto: float
+
+
+class Library:
+    """Molecules of which the nearest is asked."""
+
+    def __init__(self, smiles: Sequence[str]) -> None:
+        self.smiles = tuple(smiles)
+        molecules = [parse(text) for text in smiles]
+        self.prints = [fingerprint(m if m is not None else Chem.Mol()) for m in molecules]
+
+    def nearest(self, molecule: Chem.Mol) -> Nearest | None:
+        """Return the nearest molecule, the first of equals; None in an empty library."""
+        if not self.prints:
+            return None
+        alike = DataStructs.BulkTanimotoSimilarity(fingerprint(molecule), self.prints)
+        best = max(alike)
+        return Nearest(alike.index(best), best)
+
+
+def scaffold(molecule: Chem.Mol, rings: int = 0) -> str | None:
+    """Return the Murcko scaffold as SMILES; None below ``rings`` rings, "" without any.
+
+    >>> scaffold(Chem.MolFromSmiles("CCc1ccccc1"))
+    'c1ccccc1'
+    """
+    with quiet():
+        try:
+            found = MurckoScaffold.GetScaffoldForMol(molecule)  # type: ignore[no-untyped-call]  # RDKit
+        except (ValueError, RuntimeError):  # RDKit's sanitisation of odd aromatic remains
+            return None
+    if found.GetRingInfo().NumRings() < rings:
+        return None
+    smiles: str = Chem.MolToSmiles(found)
+    return smiles
+
+
+def fragments(molecule: Chem.Mol) -> list[str]:
+    """Return the BRICS fragments of a molecule as SMILES."""
+    return str(Chem.MolToSmiles(Chem.FragmentOnBRICSBonds(molecule))).split(".")
+
+
+def ring_systems(molecule: Chem.Mol) -> set[str]:
+    """Return the ring systems (rings that share atoms) as SMILES, without their substituents.
+
+    >>> sorted(ring_systems(Chem.MolFromSmiles("c1ccc2[nH]ccc2c1CC1CC1")))
+    ['C1CC1', 'c1ccc2[nH]ccc2c1']
+    """
+    systems: list[set[int]] = []
+    for ring in molecule.GetRingInfo().AtomRings():
+        joined = set(ring)
+        apart = []
+        for system in systems:
+            if system & joined:
+                joined |= system
+            else:
+                apart.append(system)
+        systems = [*apart, joined]
+    return {Chem.MolFragmentToSmiles(molecule, sorted(system)) for system in systems}
