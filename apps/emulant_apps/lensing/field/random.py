@@ -1,0 +1,103 @@
+r"""Gaussian and lognormal maps whose C_ℓ is exact.
+
+A patch of n × n pixels is cut from a torus of 2n × 2n on which the correlation function is that
+of the sky at every lag of the patch, so that nothing wraps around inside it. With shift λ > 0:
+
+    κ = λ (e^(g - σ_g²/2) - 1),   ξ_g = ln(1 + ξ/λ²),   skewness = (σ/λ) (3 + σ²/λ²).
+
+- Xavier, Abdalla, Joachimi, Improving lognormal models for cosmological fields, 2016,
+  https://arxiv.org/abs/1602.08503
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import fft
+
+from emulant_apps.lensing.field.grid import Floats, Patch
+from emulant_apps.lensing.field.pixels import Spectrum, correlation
+
+__all__ = ["RandomSky", "shift_of_skewness", "skewness_of_shift"]
+
+
+def skewness_of_shift(ratio: float) -> float:
+    """Return the skewness of a lognormal field for σ/λ = ``ratio``."""
+    return ratio * (3 + ratio**2)
+
+
+def shift_of_skewness(skewness: float) -> float:
+    """Return σ/λ of a lognormal field of that skewness, the real root of r³ + 3r = S.
+
+    >>> round(skewness_of_shift(shift_of_skewness(1.2)), 12)
+    1.2
+    """
+    if not skewness > 0:
+        raise ValueError(f"'skewness' must be positive, got {skewness}")
+    return float(2 * np.sinh(np.arcsinh(skewness / 2) / 3))
+
+
+class RandomSky:
+    """Gaussian maps, or with a ``shift`` λ lognormal ones, of a given C_ℓ.
+
+    Arguments
+    ---------
+    patch : the maps' pixels.
+    spectrum : C(ℓ), rad².
+    shift : λ; None for Gaussian maps.
+    samples : as in :func:`emulant_apps.lensing.field.pixels.correlation`.
+    torus : draw periodic maps of the patch itself, whose modes have the sky's C_ℓ.
+
+    Examples
+    --------
+    >>> sky = RandomSky(Patch(16, 5.0), lambda ell: 1e-9 + 0 * ell)
+    >>> sky.draw(3, np.random.default_rng(0)).shape
+    (3, 16, 16)
+    """
+
+    def __init__(
+        self,
+        patch: Patch,
+        spectrum: Spectrum,
+        shift: float | None = None,
+        samples: int = 0,
+        torus: bool = False,
+    ) -> None:
+        if shift is not None and not shift > 0:
+            raise ValueError(f"'shift' must be positive, got {shift}")
+        self.patch, self.shift, self.torus = patch, shift, torus
+        if torus:
+            xi = correlation(patch, spectrum, samples, period=1)
+        else:
+            lags = np.r_[0 : patch.n, -patch.n : 0]
+            xi = correlation(patch, spectrum, samples)[np.ix_(lags, lags)]
+        self.variance = float(xi[0, 0])
+        """Of a pixel about the mean of the sky."""
+        if shift is not None:
+            xi = np.log1p(xi / shift**2)
+        self._log_variance = float(xi[0, 0])
+        power = fft.rfft2(xi).real
+        self.clipped = float(-power[power < 0].sum() / power.sum())
+        """Share of the power that had to be set to zero; lognormal fields of some C_ℓ do not
+        exist."""
+        self._amplitude: Floats = np.sqrt(np.maximum(power, 0))
+
+    def draw(self, count: int, rng: np.random.Generator) -> NDArray[np.float32]:
+        """Return independent maps (count, n, n)."""
+        n = self.patch.n
+        out = np.empty((count, n, n), dtype=np.float32)
+        for index, field in enumerate(self._fields(count, rng)):
+            out[index] = field[:n, :n]
+        return out
+
+    def _fields(self, count: int, rng: np.random.Generator) -> Iterator[Floats]:
+        side = self.patch.n if self.torus else 2 * self.patch.n
+        for _ in range(count):
+            white = rng.standard_normal((side, side), dtype=np.float32)
+            g = fft.irfft2(fft.rfft2(white) * self._amplitude, s=(side, side))
+            if self.shift is None:
+                yield g
+            else:
+                yield self.shift * np.expm1(g - 0.5 * self._log_variance)

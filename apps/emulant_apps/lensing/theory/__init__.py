@@ -1,0 +1,1 @@
+"""What theory says of the convergence: distances, growth, matter power, angular power."""

@@ -1,0 +1,193 @@
+"""The particle mesh against linear theory and the conservation laws."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+
+from emulant_apps.lensing.field.grid import Patch, default_bands
+from emulant_apps.lensing.field.pixels import patch_power
+from emulant_apps.lensing.nbody import lightcone
+from emulant_apps.lensing.nbody.evolve import evolve, schedule
+from emulant_apps.lensing.nbody.initial import displaced, linear_field
+from emulant_apps.lensing.nbody.lightcone import LAYOUTS, project, render, simulate_planes, slabs
+from emulant_apps.lensing.nbody.mesh import EDGES, Mesh
+from emulant_apps.lensing.nbody.transfer import load_deficits, transfers
+from emulant_apps.lensing.theory.convergence import Convergence
+from emulant_apps.lensing.theory.cosmology import Cosmology
+from emulant_apps.lensing.theory.matter import MatterPower
+
+COSMOLOGY = Cosmology(0.3, 0.8)
+POWER = MatterPower(COSMOLOGY)
+SIDE, COUNT = 400.0, 32
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def started(seed=0, amplitude=1.0, side=SIDE):
+    """Modes and particles of a field without the scales that the mesh cannot follow."""
+    modes = linear_field(POWER, side, COUNT, seed) * amplitude
+    modes = modes * (Mesh(side, COUNT).k2.sqrt() < 0.15 * np.pi * COUNT / side)
+    return modes, displaced(POWER, modes, side)
+
+
+def low_modes(x, mesh):
+    """δ_k of particles at k < 0.12 of the mesh's Nyquist, the window divided out."""
+    delta = torch.fft.rfftn(mesh.contrast(x)) / mesh.window
+    k = mesh.k2.sqrt()
+    return delta[(k > 0) & (k < 0.12 * np.pi * mesh.cells / mesh.side)]
+
+
+def test_mass_is_conserved():
+    _, particles = started()
+    mesh = Mesh(SIDE, 64)
+    assert abs(float(mesh.contrast(particles.x).double().mean())) < 1e-6
+    plane = project(particles, 1, SIDE, 128)
+    assert abs(float(plane.double().mean())) < 1e-5
+
+
+def test_forces_obey_newton_and_momentum_is_conserved():
+    _, particles = started()
+    mesh = Mesh(SIDE, 64)
+    force, _ = mesh.forces(particles.x, 0.3)
+    assert float(force.double().sum(1).abs().max() / force.double().abs().sum()) < 1e-5
+    moved = evolve(particles, mesh, COSMOLOGY, schedule([1.0]))
+    drift = moved.p.double().mean(1).abs().max() / moved.p.double().std()
+    assert float(drift) < 1e-4
+
+
+def test_the_force_of_one_wave_is_known():
+    """δ = ε cos(kx) on a fine grid of particles pulls with F = -(3/2) Ω_m ε sin(kx)/k."""
+    n, side, epsilon = 32, 100.0, 0.01
+    k = 2 * np.pi * 2 / side
+    line = (torch.arange(n) + 0.0) * side / n
+    q = torch.stack(torch.meshgrid(line, line, line, indexing="ij")).reshape(3, -1)
+    x = q.clone()
+    x[0] -= epsilon / k * torch.sin(k * q[0])
+    x += 0.4 * side / n  # off the corners of the cells, where cloud-in-cell has a kink
+    force, _ = Mesh(side, n).forces(x, 0.3)
+    x -= 0.4 * side / n
+    expected = -1.5 * 0.3 * epsilon / k * torch.sin(k * x[0])
+    assert torch.allclose(force[0], expected, atol=0.12 * float(expected.abs().max()))
+    assert float(force[1].abs().max()) < 0.01 * float(expected.abs().max())
+
+
+def test_growth_follows_linear_theory():
+    """A field of a hundredth of the amplitude grows by D(1)/D(a).
+
+    On a mesh as coarse as the particles' lattice: on a finer one displacements far below a cell
+    feel the lattice, which displacements of a real start do not.
+    """
+    _, particles = started(amplitude=0.01)
+    mesh = Mesh(SIDE, COUNT)
+    before = low_modes(particles.x, mesh)
+    after = low_modes(evolve(particles, mesh, COSMOLOGY, schedule([1.0])).x, mesh)
+    growth = float((before.conj() * after).real.sum() / before.abs().square().sum())
+    assert growth == pytest.approx(1 / float(COSMOLOGY.growth(0.1)), rel=0.02)
+
+
+def test_second_order_displacements_start_the_growing_mode():
+    """Evolved from a = 0.1 to 0.2, 2LPT lands on 2LPT: the momenta belong to the positions."""
+    modes, particles = started(amplitude=0.3)
+    moved = evolve(particles, Mesh(SIDE, COUNT), COSMOLOGY, np.linspace(0.1, 0.2, 9).round(9))
+    there = displaced(POWER, modes, SIDE, 0.2)
+    gap = torch.remainder(moved.x - there.x + SIDE / 2, SIDE) - SIDE / 2
+    travelled = torch.remainder(there.x - particles.x + SIDE / 2, SIDE) - SIDE / 2
+    assert float(gap.std() / travelled.std()) < 0.05
+
+
+def test_power_converges_with_the_number_of_steps():
+    _, particles = started(side=200.0)
+    mesh = Mesh(200.0, 64)
+
+    def small_scale(steps):
+        end = evolve(particles, mesh, COSMOLOGY, steps)
+        spectrum = mesh.spectrum(torch.fft.rfftn(mesh.contrast(end.x)))
+        k = np.sqrt(EDGES[1:] * EDGES[:-1])
+        return spectrum.power[(k > 0.2) & (k < 0.5)].mean()
+
+    fine = small_scale(np.linspace(0.1, 1.0, 61).round(9))
+    ours = small_scale(schedule([1.0]))
+    coarse = small_scale(np.linspace(0.1, 1.0, 4).round(9))
+    assert ours == pytest.approx(fine, rel=0.05)
+    assert abs(coarse / fine - 1) > abs(ours / fine - 1)
+
+
+def test_fixed_pairs_have_the_power_of_theory():
+    pair = [linear_field(POWER, SIDE, COUNT, 3, fixed=True, flipped=f) for f in (False, True)]
+    assert torch.equal(pair[0], -pair[1])
+    mesh = Mesh(SIDE, COUNT)
+    k = mesh.k2.sqrt().numpy()
+    inside = (k > 0.02) & (k < 0.2)
+    power = pair[0].abs().square().numpy()[inside] * SIDE**3 / COUNT**6
+    assert np.allclose(power, POWER.linear(k[inside]), rtol=2e-3)
+
+
+def test_schedule_lands_on_every_plane():
+    steps = schedule([0.97, 0.55, 0.7, 0.9])
+    assert {0.55, 0.7, 0.9, 0.97} <= set(steps)
+    late = [b - a for a, b in pairwise(steps) if a >= 0.43]
+    assert min(np.diff(steps)) > 0
+    assert max(late) < 0.0701
+
+
+def test_slabs_fill_the_cone_once():
+    kappa = Convergence(COSMOLOGY)
+    for layout in LAYOUTS.values():
+        found = slabs(kappa, layout)
+        assert found[0].low == 0
+        assert found[-1].high == pytest.approx(kappa.horizon)
+        assert all(a.high == b.low for a, b in pairwise(found))
+        total = sum(s.weight for s in found)
+        assert total == pytest.approx(kappa.weight(0, kappa.horizon), rel=1e-3)
+
+
+def test_a_plane_wave_is_seen_at_its_angle():
+    """A wave on a plane at χ has ℓ = kχ, and the amplitude W times its own."""
+    kappa = Convergence(COSMOLOGY)
+    where = slabs(kappa, LAYOUTS["tiny"])[5]
+    box = LAYOUTS["tiny"].far
+    x = np.arange(box.plane) * box.side / box.plane
+    k = 2 * np.pi * 5 / box.side
+    wave = torch.from_numpy(np.cos(k * x).astype(np.float32))[:, None].repeat(1, box.plane)
+    planes = lightcone.Planes((where,), (torch.stack([wave] * 3),), (), (box,))
+    patch = Patch(64, 5.0)
+    maps = render(planes, [np.ones_like], patch, 4, 0)
+    power = default_bands(patch).mean(patch.power(maps)).mean(0)
+    assert abs(default_bands(patch).centres[power.argmax()] / (k * where.chi) - 1) < 0.3
+    assert maps.std() == pytest.approx(where.weight / np.sqrt(2), rel=0.15)
+
+
+def test_a_small_light_cone_has_convergence_of_the_right_size():
+    kappa = Convergence(COSMOLOGY)
+    planes = simulate_planes(kappa, LAYOUTS["tiny"], 0)
+    patch = Patch(32, 5.0)
+    maps = render(planes, transfers(kappa, planes, load_deficits("tiny")), patch, 6, 0)
+    again = render(planes, transfers(kappa, planes, None), patch, 6, 0)
+    assert np.array_equal(maps, again)
+    bands = default_bands(patch)
+    ratio = bands.mean(patch.power(maps)).mean(0) / bands.mean(patch_power(patch, kappa.spectrum))
+    assert np.all((ratio[1:4] > 0.4) & (ratio[1:4] < 2.0))  # one tiny box: its own luck
+
+
+@pytest.mark.slow
+def test_power_of_light_cones_is_that_of_halofit():
+    """Boxes that did not calibrate the transfer, within their scatter and 5 %."""
+    kappa = Convergence(COSMOLOGY)
+    patch = Patch(64, 5.0)
+    bands = default_bands(patch)
+    expected = bands.mean(patch_power(patch, kappa.spectrum))
+    ratios = []
+    for seed in range(10):
+        planes = simulate_planes(kappa, LAYOUTS["draft"], 70_000 + seed)
+        maps = render(planes, transfers(kappa, planes, load_deficits("draft")), patch, 40, seed)
+        ratios.append(bands.mean(patch.power(maps)).mean(0) / expected)
+    mean, error = np.mean(ratios, axis=0), np.std(ratios, axis=0, ddof=1) / np.sqrt(10)
+    assert np.all(np.abs(mean - 1) < 2.5 * error + 0.03)
