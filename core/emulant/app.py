@@ -13,7 +13,7 @@ import ast
 import difflib
 import importlib
 import importlib.util
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -21,7 +21,7 @@ from typing import Any
 
 from emulant.errors import InputError
 
-__all__ = ["App", "Command", "Found", "discover", "load", "nearest", "resolve"]
+__all__ = ["App", "Command", "Found", "discover", "load", "nearest", "resolve", "statistics_of"]
 
 HOME = "emulant_apps"
 GROUP = "emulant.apps"
@@ -58,6 +58,10 @@ class App:
     walk: str | None = None
     """``"module:function"``, called as walk(directory, seed): every room once, at a size of
     seconds, leaving its files in ``directory``; the same seed must give the same bytes."""
+    statistics: str | None = None
+    """``"module:function"``, called as statistics(truth, names) -> sequence of
+    emulant.certify.Statistic: what ``emulant certify --statistics NAME`` measures on anybody's
+    plain arrays. truth has shape (n, *X); names are those of a table's columns, else empty."""
 
     def command(self, name: str) -> Command:
         """Return the verb called ``name``.
@@ -126,6 +130,27 @@ def load(name: str) -> App:
     if not isinstance(app, App):
         raise TypeError(f"'APP' of {found[name].package}.cli must be an App, got {type(app)}")
     return app
+
+
+def statistics_of(name: str) -> Callable[[Any, tuple[str, ...]], Any]:
+    """Return the statistics of the application called ``name``, as :attr:`App.statistics` says.
+
+    Raises
+    ------
+    InputError
+        There is no such application, or it brings no statistics for plain arrays.
+    """
+    found = [app.name for app in discover()]
+    if name not in found:
+        bring = [other for other in found if load(other).statistics]
+        raise InputError(
+            f"--statistics {name}: no application of this name; {nearest(name, bring)}"
+        )
+    target = load(name).statistics
+    if target is None:
+        raise InputError(f"--statistics {name}: this application brings none for plain arrays")
+    statistics: Callable[[Any, tuple[str, ...]], Any] = resolve(target)
+    return statistics
 
 
 def resolve(target: str) -> Any:

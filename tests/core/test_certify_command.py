@@ -64,23 +64,26 @@ def test_good_samples_pass_with_everything_asked(folder, tmp_path, capsys):
     assert code in (0, 3)
     assert record["verdict"] != "fail"
     assert record["cases"][0]["training_samples"] == 3000
-    assert len(record["cases"][0]["distances"]) == 12
+    assert len(record["cases"][0]["distances"]) == 13
     assert "index.html" in capsys.readouterr().out
     assert "provenance" in record
 
 
 def test_shifted_samples_fail_and_can_be_corrected(folder, tmp_path):
     code, record = certify_files(
-        folder, tmp_path, "shifted.npy", "truth.npy", correct=True, quick=True
-    )
+        folder, tmp_path, "shifted.npy", "truth.npy", correct=True, quick=True,
+        resample=tmp_path / "kept.npz",
+    )  # fmt: skip
     assert code == 1
     case = record["cases"][0]
     assert case["reweighting"] == "used"
     means = case["statistics"][0]["bins"]
     assert all(abs(b["reweighted"]["bias"]) < 0.35 * abs(b["bias"]) for b in means)
     assert case["ess"] == pytest.approx(np.exp(-3 * 0.4**2), abs=0.15)
-    kept = np.load(tmp_path / "out" / "corrected.npz")
+    kept = np.load(tmp_path / "kept.npz")
     assert np.abs(kept["samples"].mean(axis=0)).max() < 0.15
+    samples = np.load(folder / "shifted.npy")
+    assert np.array_equal(samples[kept["index"]], kept["samples"])
 
 
 def test_groups_of_a_file_are_the_independent_units(folder, tmp_path):

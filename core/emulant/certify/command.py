@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
-import importlib.util
-import inspect
 import sys
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,11 +17,13 @@ if TYPE_CHECKING:
 
     from emulant.certify.case import Case
     from emulant.certify.statistic import Statistic
-    from emulant.store import Provenance
 
 __all__ = ["CertifyConfig", "run"]
 
 NAMED_BY = "the default of emulant certify"
+
+ANOTHER_UNIT = 50.0
+"""Samples so many times larger or smaller than truth are asked for their unit."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,9 +39,10 @@ class CertifyConfig:
     training: Path | None = None
     """What the generator was trained on; copies of it are then looked for."""
     statistics: str | None = None
-    """Your own statistics, file.py:name or module:name: a Statistic, a sequence of them, a function
-    of no argument that returns them, or a function from samples to a vector. Default: means,
-    variances, shares, correlations or power spectra, by the samples' shape."""
+    """Those of an application, such as ising; or your own, file.py:name or module:name: a
+    Statistic, a sequence of them, a function of no argument that returns them, or a function from
+    samples to a vector. Default: means, variances, shares, correlations or power spectra, by the
+    samples' shape."""
     tolerance: float = 0.1
     """Of the default statistics: means in scatters of one true sample, variances and powers as
     a fraction, shares at a quarter of it, correlations at half of it."""
@@ -52,9 +51,16 @@ class CertifyConfig:
     groups: str | None = None
     """Name of the array or column that says which samples belong to one independent unit (box,
     chain, patient). Default: the array 'groups' if there is one, else each sample is its own."""
+    by: str | None = None
+    """Name of the array or column that says under which condition (temperature, cosmology, class)
+    each sample was made: every condition is a case of its own. An array with one entry, all
+    different, for each step of the samples' first axis makes that the axis of conditions."""
     correct: bool = False
-    """Also fit density-ratio weights on half of truth, judge them on the other half, and write
-    the samples that survive rejection to corrected.npz."""
+    """Also fit density-ratio weights on half of truth, and show on the other half what they
+    correct."""
+    resample: Path | None = None
+    """File to write the samples to that survive rejection by their weights, those of --correct or
+    else the samples' own log_weight: .npz, .h5 or .npy, and .csv or .parquet for tables."""
     quick: bool = False
     """Only the statistics: no distances, coverage or memorisation."""
     alpha: float = 0.05
@@ -77,18 +83,34 @@ class CertifyConfig:
             raise InputError(f"--seed: must be at least 0, got {self.seed}")
         if self.workers is not None and self.workers < 1:
             raise InputError(f"--workers: must be at least 1, got {self.workers}")
+        if self.by is not None and self.by == self.groups:
+            raise InputError(f"--by and --groups: both name '{self.by}'")
+        endings = {".npz", ".h5", ".hdf5", ".npy", ".csv", ".parquet"}
+        if self.resample is not None and self.resample.suffix.lower() not in endings:
+            raise InputError(
+                f"--resample {self.resample}: unknown extension; use .npz, .h5, .npy, .csv or "
+                ".parquet"
+            )
 
 
 def run(config: CertifyConfig) -> int:
     """Run ``emulant certify`` and return its exit status."""
-    from emulant.certify import STANDARD, Case, certify
+    from emulant.certify import STANDARD, certify
+    from emulant.certify.cases import cases_of
     from emulant.certify.inputs import as_numbers, read_samples
+    from emulant.certify.named import named_statistics
     from emulant.certify.pictures import pictures_of
     from emulant.certify.summaries import statistics_of
-    from emulant.store import current, hash_file, new_directory, plain
+    from emulant.certify.survivors import require_weights, write_survivors
+    from emulant.store import current, hash_file, new_directory, new_file, plain
 
     paths = [config.samples, config.truth] + ([config.training] if config.training else [])
-    files = [read_samples(p, config.array, _groups(config, p)) for p in paths]
+    files = [
+        read_samples(
+            p, config.array, _beside(config, config.groups, p), _beside(config, config.by, p)
+        )
+        for p in paths
+    ]
     arrays, names = as_numbers(files)
     for path, array in zip(paths, arrays, strict=True):
         _require_finite(path, array)
@@ -96,31 +118,34 @@ def run(config: CertifyConfig) -> int:
     statistics = (
         statistics_of(arrays[1], config.tolerance, NAMED_BY, names)
         if config.statistics is None
-        else named_statistics(config.statistics)
+        else named_statistics(config.statistics, arrays[1], names)
     )
+    cases = cases_of(files, arrays, config.by)
     origin = current("certify", config, config.seed, data=hash_file(config.samples))
-    case = Case(
-        config.samples.stem, arrays[0], truth=arrays[1], groups=files[0].groups,
-        truth_groups=files[1].groups, log_weight=files[0].log_weight,
-        training=arrays[2] if config.training else None,
-    )  # fmt: skip
     with contextlib.ExitStack() as stack:
+        if config.resample is not None:
+            new_file(config.resample)
         directory = new_directory(config.out)
         stack.callback(_remove_if_empty, directory)
-        notes = ["The density ratio was fitted on a random half of truth, not used here."]
+        notes = _scales(config, arrays, names)
         if config.correct:
-            case = _correct(config, case, statistics)
+            cases = [_correct(config, case, statistics) for case in cases]
+            notes.append("The density ratio was fitted on a random half of truth, not used here.")
+        if config.resample is not None:
+            require_weights(config.resample, files[0], cases)
         certificate = certify(
-            [case], statistics, config.seed, alpha=config.alpha, level=config.level,
+            cases, statistics, config.seed, alpha=config.alpha, level=config.level,
             workers=config.workers, comparisons=() if config.quick else STANDARD,
             title=f"{config.samples.name} against {config.truth.name}",
-            notes=notes if config.correct else (), provenance=plain(origin),
+            notes=notes, provenance=plain(origin),
         )  # fmt: skip
-        certificate.write(directory, pictures_of(arrays[0], arrays[1], names))
-        if config.correct:
-            _write_survivors(config, case, directory, origin)
+        certificate.write(directory, pictures_of(cases, names))
+        if config.resample is not None:
+            write_survivors(config.resample, files[0], cases, config.by, config.seed, origin)
     sys.stdout.write(certificate.table())
     sys.stdout.write(f"page: {directory / 'index.html'}\n")
+    if config.resample is not None:
+        sys.stdout.write(f"samples that survive rejection: {config.resample}\n")
     return certificate.status
 
 
@@ -130,72 +155,33 @@ def _remove_if_empty(directory: Path) -> None:
         directory.rmdir()
 
 
-def _groups(config: CertifyConfig, path: Path) -> str | None:
-    """Return --groups, which a training set needs only as the column that is no number."""
-    from emulant.certify.inputs import TABLES
+def _beside(config: CertifyConfig, name: str | None, path: Path) -> str | None:
+    """Return --groups or --by for a file; a training set may lack it, but for a table's columns."""
+    from emulant.certify.inputs import has
+    from emulant.certify.tables import TABLES
 
-    return config.groups if path != config.training or path.suffix.lower() in TABLES else None
-
-
-def named_statistics(name: str) -> tuple[Statistic, ...]:
-    """Return the statistics that ``file.py:name`` or ``module:name`` stands for.
-
-    Raises
-    ------
-    InputError
-        There is no such thing, or it is no statistic.
-    """
-    from emulant.certify.statistic import Statistic
-
-    found = _attribute(name)
-    if callable(found) and not isinstance(found, Statistic):
-        if inspect.signature(found).parameters:
-            return (_black_box(name.rpartition(":")[2], found),)
-        found = found()
-    if isinstance(found, Statistic):
-        return (found,)
-    if isinstance(found, Iterable):
-        listed = tuple(found)
-        if listed and all(isinstance(s, Statistic) for s in listed):
-            return listed
-    raise InputError(f"--statistics {name}: must give emulant.certify.Statistic, got {found!r:.80}")
+    if path != config.training or path.suffix.lower() in TABLES or name is None:
+        return name
+    return name if has(path, name) else None
 
 
-def _black_box(name: str, function: Callable[[NDArray[Any]], Any]) -> Statistic:
-    """Return a user's function as a statistic; as many bins as it has ``labels``, else one."""
+def _scales(config: CertifyConfig, arrays: list[NDArray[Any]], names: tuple[str, ...]) -> list[str]:
+    """Return a note on every column, or the array, whose size speaks of another unit."""
     import numpy as np
 
-    from emulant.certify.statistic import Statistic
-
-    labels = tuple(getattr(function, "labels", ()))
-    return Statistic.from_function(
-        name, lambda x: np.atleast_1d(function(x)), labels=labels,
-        tolerance=getattr(function, "tolerance", None),
-    )  # fmt: skip
-
-
-def _attribute(name: str) -> Any:
-    """Import what ``file.py:name`` or ``module:name`` names; a user's own code runs here."""
-    place, _, attribute = name.rpartition(":")
-    if not place or not attribute:
-        raise InputError(f"--statistics {name}: give file.py:name or module:name")
-    try:
-        if place.endswith(".py"):
-            spec = importlib.util.spec_from_file_location(Path(place).stem, place)
-            if spec is None or spec.loader is None:
-                raise InputError(f"--statistics {name}: {place} cannot be imported")
-            module = importlib.util.module_from_spec(spec)
-            spec.loader.exec_module(module)
-        else:
-            module = importlib.import_module(place)
-    except InputError:
-        raise
-    except Exception as error:
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise InputError(f"--statistics {name}: {place} cannot be imported ({reason})") from error
-    if not hasattr(module, attribute):
-        raise InputError(f"--statistics {name}: {place} has no '{attribute}'")
-    return getattr(module, attribute)
+    sides = [a.reshape(len(a), -1) for a in arrays[:2]]
+    if not names:
+        sides = [a.reshape(-1, 1) for a in sides]
+    typical = [np.abs(a).mean(axis=0, dtype=np.float64) for a in sides]
+    notes = []
+    for k, (own, true) in enumerate(zip(*typical, strict=True)):
+        if min(own, true) > 0 and max(own / true, true / own) >= ANOTHER_UNIT:
+            what = f"'{names[k]}'" if names else "The values"
+            notes.append(
+                f"{what} of {config.samples.name}: typically {own:.3g}, of {config.truth.name} "
+                f"{true:.3g}. Are both in the same unit?"
+            )
+    return notes
 
 
 def _require_finite(path: Path, array: NDArray[Any]) -> None:
@@ -227,17 +213,3 @@ def _correct(config: CertifyConfig, case: Case, statistics: tuple[Statistic, ...
     assert case.truth is not None
     features = (space_of(case, case.samples, statistics), space_of(case, case.truth, statistics))
     return corrected(case, features, numpy_rng(config.seed, "correct"))
-
-
-def _write_survivors(
-    config: CertifyConfig, case: Case, directory: Path, origin: Provenance
-) -> None:
-    """Write the samples that survive rejection by their weights."""
-    from emulant.certify.correction import rejection
-    from emulant.rng import numpy_rng
-    from emulant.store import save_arrays
-
-    assert case.log_weight is not None
-    kept = rejection(case.log_weight, numpy_rng(config.seed, "rejection"))
-    survivors = {"samples": case.samples[kept], "index": kept}
-    save_arrays(directory / "corrected.npz", survivors, origin)

@@ -4,13 +4,14 @@ The first axis is the sample; what a file of arrays holds beside its samples are
 as they: ``groups`` (independent unit of each sample) and ``log_weight`` (log importance weight).
 A table's columns are numbers, or words: each word becomes a column of 0 and 1, so that every
 sample is a row of numbers.
+
+Where samples were made under several conditions, an array or column names them. It has one entry
+a sample, or it has one entry, all different, for each step of a first axis: samples are then
+(C, n, *X), and groups and log_weight (C, n).
 """
 
 from __future__ import annotations
 
-import csv
-import importlib
-import importlib.util
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,12 +21,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emulant.certify.statistic import Array
+from emulant.certify.tables import TABLES, read_table
 from emulant.errors import InputError
 from emulant.store.arrays import load_arrays
 
-__all__ = ["TABLES", "Samples", "as_numbers", "read_samples"]
+__all__ = ["Samples", "as_numbers", "has", "read_samples"]
 
-TABLES = {".csv", ".parquet"}
 PREFERRED = ("samples", "spins", "x", "data", "array")
 MOST_WORDS = 50
 """Different words in a column of words."""
@@ -42,9 +43,15 @@ class Samples:
     """Columns (n,) of a table, numbers or words."""
     groups: NDArray[Any] | None = None
     log_weight: Array | None = None
+    by: NDArray[Any] | None = None
+    """Condition under which each sample was made, (n,)."""
+    units: Mapping[str, str] = field(default_factory=dict)
+    """Units that the file states: of its columns, or of '' for its array."""
 
 
-def read_samples(path: Path, array: str | None = None, groups: str | None = None) -> Samples:
+def read_samples(
+    path: Path, array: str | None = None, groups: str | None = None, by: str | None = None
+) -> Samples:
     """Return the samples of a file.
 
     Parameters
@@ -53,6 +60,8 @@ def read_samples(path: Path, array: str | None = None, groups: str | None = None
         Name of the array of samples; needed where a file holds several.
     groups
         Name of the array, or column, that says which samples belong to one independent unit.
+    by
+        Name of the array, or column, that says under which condition each sample was made.
 
     Raises
     ------
@@ -60,23 +69,48 @@ def read_samples(path: Path, array: str | None = None, groups: str | None = None
         The file cannot be read, or is empty, or does not hold what was named.
     """
     if path.suffix.lower() in TABLES:
-        return _read_table(path, groups)
-    arrays = load_arrays(path).arrays
-    name = array or _only(path, arrays)
-    if name not in arrays:
-        raise InputError(f"{path}: has no array '{name}'; it holds {', '.join(arrays)}")
-    values = arrays[name]
+        return _from_table(path, groups, by)
+    if path.suffix.lower() not in {".npy", ".npz", ".h5", ".hdf5"}:
+        raise InputError(
+            f"{path}: unknown extension '{path.suffix}'; use .npy, .npz, .h5, .csv or .parquet"
+        )
+    stored = load_arrays(path)
+    arrays = stored.arrays
+    name = array or _only(path, arrays, {groups or "groups", by, "log_weight"})
+    values = _named(path, arrays, name)
     if values.ndim < 1 or values.dtype.kind not in "biuf":
         raise InputError(f"{path}: '{name}' must be an array of numbers, got {values.dtype}")
-    if not len(values):
-        raise InputError(f"{path}: '{name}' is empty")
-    weight = arrays.get("log_weight")
+    if not values.size:
+        raise InputError(f"{path}: '{name}' is empty, of shape {values.shape}")
+    beside = {
+        "groups": groups or ("groups" if "groups" in arrays else None),
+        "log_weight": "log_weight" if "log_weight" in arrays else None,
+        "by": by,
+    }
+    found = {
+        role: _named(path, arrays, wanted) for role, wanted in beside.items() if wanted is not None
+    }
+    if by is not None and _is_axis(values, found["by"]):
+        values, found = _flattened(path, values, found)
+    for role, entry in found.items():
+        if entry.shape != (len(values),):
+            raise InputError(
+                f"{path}: '{beside[role]}' must have shape ({len(values)},), got {entry.shape}"
+            )
+    weight = found.get("log_weight")
     return Samples(
         path,
         values,
-        groups=_beside(path, arrays, groups or "groups", len(values), required=groups is not None),
-        log_weight=None if weight is None else _weights(path, weight, len(values)),
+        groups=found.get("groups"),
+        log_weight=None if weight is None else weight.astype(np.float64),
+        by=found.get("by"),
+        units=_units(path, name, stored.attributes),
     )
+
+
+def has(path: Path, name: str) -> bool:
+    """Return whether a file of arrays holds one called ``name``."""
+    return name in load_arrays(path).arrays
 
 
 def as_numbers(files: Sequence[Samples]) -> tuple[list[NDArray[Any]], tuple[str, ...]]:
@@ -85,7 +119,7 @@ def as_numbers(files: Sequence[Samples]) -> tuple[list[NDArray[Any]], tuple[str,
     Raises
     ------
     InputError
-        The files do not hold the same kind of samples.
+        The files do not hold the same kind of samples, or state different units.
     """
     first = files[0]
     for other in files[1:]:
@@ -94,6 +128,13 @@ def as_numbers(files: Sequence[Samples]) -> tuple[list[NDArray[Any]], tuple[str,
         if list(first.columns) != list(other.columns):
             odd = sorted(set(first.columns) ^ set(other.columns)) or ["their order"]
             raise InputError(f"{first.path} and {other.path}: columns differ in {', '.join(odd)}")
+        for name in sorted(set(first.units) & set(other.units)):
+            if first.units[name] != other.units[name]:
+                what = f"column '{name}'" if name else "samples"
+                raise InputError(
+                    f"{first.path} and {other.path}: {what} in {first.units[name]} and in "
+                    f"{other.units[name]}; convert one"
+                )
     if first.values is not None:
         arrays = [f.values for f in files if f.values is not None]
         for f, a in zip(files, arrays, strict=True):
@@ -125,89 +166,71 @@ def as_numbers(files: Sequence[Samples]) -> tuple[list[NDArray[Any]], tuple[str,
     return [np.stack(part, axis=1) for part in parts], tuple(names)
 
 
-def _only(path: Path, arrays: Mapping[str, NDArray[Any]]) -> str:
+def _only(path: Path, arrays: Mapping[str, NDArray[Any]], beside: set[str | None]) -> str:
     """Return the name of the array of samples where there is no doubt."""
     named = [name for name in PREFERRED if name in arrays]
     if named:
         return named[0]
-    large = [name for name, a in arrays.items() if a.ndim > 1]
+    large = [name for name, a in arrays.items() if a.ndim > 1 and name not in beside]
     if len(large) == 1:
         return large[0]
     raise InputError(f"{path}: holds {', '.join(arrays) or 'nothing'}; say which with --array")
 
 
-def _beside(
-    path: Path, arrays: Mapping[str, NDArray[Any]], name: str, n: int, *, required: bool
-) -> NDArray[Any] | None:
+def _named(path: Path, arrays: Mapping[str, NDArray[Any]], name: str) -> NDArray[Any]:
     if name not in arrays:
-        if required:
-            raise InputError(f"{path}: has no array '{name}'; it holds {', '.join(arrays)}")
-        return None
-    if arrays[name].shape != (n,):
-        raise InputError(f"{path}: '{name}' must have shape ({n},), got {arrays[name].shape}")
+        raise InputError(f"{path}: has no array '{name}'; it holds {', '.join(arrays)}")
     return arrays[name]
 
 
-def _weights(path: Path, weight: NDArray[Any], n: int) -> Array:
-    if weight.shape != (n,):
-        raise InputError(f"{path}: 'log_weight' must have shape ({n},), got {weight.shape}")
-    return weight.astype(np.float64)
+def _is_axis(values: NDArray[Any], by: NDArray[Any]) -> bool:
+    """Return whether the conditions are those of a first axis: one each, all different."""
+    one_each = by.shape == values.shape[:1] and len(np.unique(by)) == len(by)
+    return one_each and values.ndim > 1
 
 
-def _read_table(path: Path, groups: str | None) -> Samples:
-    columns = _read_parquet(path) if path.suffix.lower() == ".parquet" else _read_csv(path)
-    if not columns or not len(next(iter(columns.values()))):
-        raise InputError(f"{path}: is empty")
-    if groups is not None and groups not in columns:
-        raise InputError(f"{path}: has no column '{groups}'; it holds {', '.join(columns)}")
-    unit = None if groups is None else columns.pop(groups)
-    if not columns:
-        raise InputError(f"{path}: holds no column but '{groups}'")
-    return Samples(path, columns=columns, groups=unit)
+def _flattened(
+    path: Path, values: NDArray[Any], found: Mapping[str, NDArray[Any]]
+) -> tuple[NDArray[Any], dict[str, NDArray[Any]]]:
+    """Return samples (C, n, *X) as (C n, *X), with what lies beside them."""
+    conditions, n = values.shape[:2]
+    flat = {"by": np.repeat(found["by"], n)}
+    for role in set(found) - {"by"}:
+        entry = found[role]
+        if entry.shape not in ((conditions, n), (n,)):
+            raise InputError(
+                f"{path}: '{role}' must have shape ({conditions}, {n}), got {entry.shape}"
+            )
+        flat[role] = np.broadcast_to(entry, (conditions, n)).ravel()
+    return values.reshape(conditions * n, *values.shape[2:]), flat
 
 
-def _read_csv(path: Path) -> dict[str, NDArray[Any]]:
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as opened:
-            rows = [row for row in csv.reader(opened) if row]
-    except OSError as error:
-        raise InputError(f"{path}: cannot read: {error.strerror}") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path}: is not a table of comma-separated text: {error}") from error
-    if len(rows) < 2:
-        raise InputError(f"{path}: is empty; the first line names the columns")
-    head, body = rows[0], rows[1:]
-    for number, row in enumerate(body, start=2):
-        if len(row) != len(head):
-            raise InputError(f"{path}: row {number} has {len(row)} fields, expected {len(head)}")
-    if len(set(head)) < len(head):
-        raise InputError(f"{path}: two columns bear the same name")
-    return {name: _column([row[k] for row in body]) for k, name in enumerate(head)}
+def _units(path: Path, name: str, attributes: Mapping[str, Any]) -> dict[str, str]:
+    """Return the unit of the array, from the file's attributes or the HDF5 dataset's own."""
+    stated: dict[str, Any] = dict(attributes)
+    if path.suffix.lower() in {".h5", ".hdf5"}:
+        import h5py  # here, so that other files do not wait for HDF5
+
+        with h5py.File(path, "r", locking=False) as opened:
+            stated |= dict(opened[name].attrs)
+    for key in ("unit", "units"):
+        if isinstance(stated.get(key), str):
+            return {"": stated[key]}
+    return {}
 
 
-def _column(cells: list[str]) -> NDArray[Any]:
-    """Return numbers where every cell is one, or is empty and so missing; else words."""
-    try:
-        return np.array([float(cell) if cell.strip() else np.nan for cell in cells])
-    except ValueError:
-        return np.array(cells)
-
-
-def _read_parquet(path: Path) -> dict[str, NDArray[Any]]:
-    if importlib.util.find_spec("pyarrow") is None:
-        raise InputError(f"{path}: reading .parquet needs pyarrow: pip install pyarrow")
-    error_of_arrow = importlib.import_module("pyarrow").ArrowException
-    try:
-        table = importlib.import_module("pyarrow.parquet").read_table(path)
-    except (OSError, error_of_arrow) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"{path}: cannot be read as a .parquet table ({reason})") from error
-    columns = {name: table[name].to_pylist() for name in table.column_names}
-    return {
-        name: _column(["" if cell is None else str(_plain(cell)) for cell in cells])
-        for name, cells in columns.items()
-    }
-
-
-def _plain(cell: Any) -> Any:
-    return float(cell) if isinstance(cell, bool) else cell
+def _from_table(path: Path, groups: str | None, by: str | None) -> Samples:
+    columns, units = read_table(path)
+    taken = {}
+    for role, name in (("groups", groups), ("by", by)):
+        if name is None:
+            continue
+        if name not in columns:
+            raise InputError(f"{path}: has no column '{name}'; it holds {', '.join(columns)}")
+        taken[role] = columns[name]
+    kept = {name: c for name, c in columns.items() if name not in (groups, by)}
+    if not kept:
+        raise InputError(f"{path}: holds no column but '{groups or by}'")
+    return Samples(
+        path, columns=kept, groups=taken.get("groups"), by=taken.get("by"), units=units
+    )  # fmt: skip

@@ -14,6 +14,8 @@ from emulant.certify.summaries import TABLE_WIDTH
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from emulant.certify.case import Case
+
 __all__ = ["pictures_of"]
 
 SHOWN = 6
@@ -22,14 +24,30 @@ SHOWN = 6
 BINS = 40
 
 
-def pictures_of(samples: Samples, truth: Samples, names: Sequence[str] = ()) -> list[Figure]:
-    """Return histograms of a table's columns, profiles of lines, or images of planes."""
+def pictures_of(cases: Sequence[Case], names: Sequence[str] = ()) -> list[Figure]:
+    """Return histograms of a table's columns, profiles of lines, or images of planes.
+
+    Of several cases, three are shown: the first, the middle one and the last.
+    """
+    shown = sorted({0, len(cases) // 2, len(cases) - 1})
+    return [
+        drawn
+        for case in (cases[k] for k in shown)
+        for drawn in _case(case, f", {case.label}" if len(cases) > 1 else "", names)
+    ]
+
+
+def _case(case: Case, title: str, names: Sequence[str]) -> list[Figure]:
+    samples, truth = case.raw
+    if truth is None or truth.dtype.kind not in "biuf":
+        return []
     width = int(np.prod(truth.shape[1:]))
     if truth.ndim == 1 or (truth.ndim == 2 and width <= TABLE_WIDTH):
         x, y = samples.reshape(len(samples), -1), truth.reshape(len(truth), -1)
         labels = list(names) or [f"column {k}" for k in range(x.shape[1])]
-        return [_histogram(x[:, k], y[:, k], labels[k]) for k in range(min(SHOWN, x.shape[1]))]
-    return [_gallery(samples, truth)]
+        some = range(min(SHOWN, x.shape[1]))
+        return [_histogram(x[:, k], y[:, k], labels[k] + title) for k in some]
+    return [_gallery(samples, truth, title)]
 
 
 def _histogram(x: Samples, y: Samples, label: str) -> Figure:
@@ -53,7 +71,7 @@ def _density(values: Samples, edges: Samples) -> Samples:
     return np.histogram(values, edges)[0] / len(values)
 
 
-def _gallery(samples: Samples, truth: Samples) -> Figure:
+def _gallery(samples: Samples, truth: Samples, title: str) -> Figure:
     """Draw the first few of each side on one scale."""
     from matplotlib.figure import Figure as Drawing
 
@@ -68,7 +86,7 @@ def _gallery(samples: Samples, truth: Samples) -> Figure:
                 if k < len(planes):
                     _draw(axes, planes[k], (low, high if high > low else low + 1.0))
             line[0].set_title(name, fontsize=9)
-        caption = f"The first {SHOWN} samples above the first {SHOWN} of truth, on one scale"
+        caption = f"The first {SHOWN} samples above the first {SHOWN} of truth, on one scale{title}"
         return figure(drawn, caption, caption, wide=True)
 
 
