@@ -274,6 +274,8 @@ def _kind_of_numbers(name: str, values: Array, hint: Hint) -> Column:
         kind, why = "numeric", "all cells are missing"
     elif len(values) <= 2 and whole and hint.kind is None:
         kind, why = "nominal", f"{len(values)} distinct numbers"
+    elif whole and len(values) <= 5 and np.ptp(values) >= len(values) and hint.kind is None:
+        kind, why = "nominal", f"{len(values)} whole numbers with gaps"
     elif whole and len(values) <= 10 and np.ptp(values) <= 10:
         kind, why = "ordinal", f"{len(values)} whole numbers"
     elif whole and values.min() >= 0:

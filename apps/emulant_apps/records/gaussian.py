@@ -71,7 +71,7 @@ class Conditional:
         return filled
 
 
-def _patterns(
+def patterns_of(
     observed: Mask, size: int
 ) -> Iterator[tuple[Mask, NDArray[np.intp], NDArray[np.intp]]]:
     """Yield chunks: distinct patterns (u, D), rows of each chunk, and each row's pattern."""
@@ -88,7 +88,7 @@ def _patterns(
         yield observed[first[start:stop]], order[low:high], sorted_inverse[low:high] - start
 
 
-def _precisions(covariance: Array, patterns: Mask) -> Array:
+def precisions_of(covariance: Array, patterns: Mask) -> Array:
     """Return P (u, D, D): inverses of the observed blocks, zero elsewhere."""
     both = patterns[:, :, None] & patterns[:, None, :]
     blocks = np.where(both, covariance, 0.0)
@@ -99,7 +99,7 @@ def _precisions(covariance: Array, patterns: Mask) -> Array:
     return inverse
 
 
-def _chunk(width: int) -> int:
+def chunk_of(width: int) -> int:
     return max(1, CHUNK_BYTES // (8 * width * width))
 
 
@@ -135,8 +135,8 @@ def fit_gaussian(
         mean, covariance = start.mean.copy(), start.covariance.copy()
     for _ in range(iterations):
         filled, total = np.empty_like(known), np.zeros((width, width))
-        for patterns, rows, which in _patterns(observed, _chunk(width)):
-            precision = _precisions(covariance, patterns)
+        for patterns, rows, which in patterns_of(observed, chunk_of(width)):
+            precision = precisions_of(covariance, patterns)
             delta = np.where(observed[rows], known[rows] - mean, 0.0)
             w = _apply(precision, which, delta)
             filled[rows] = np.where(observed[rows], known[rows], mean + w @ covariance)
@@ -185,8 +185,8 @@ def conditional(
     mean, variance, filled = (np.empty((n, width)) for _ in range(3))
     gains = np.empty((n, width, width)) if gain else None
     steps = np.zeros((n, width)) if gain else None
-    for patterns, rows, which in _patterns(observed, _chunk(width)):
-        precision = _precisions(law.covariance, patterns)
+    for patterns, rows, which in patterns_of(observed, chunk_of(width)):
+        precision = precisions_of(law.covariance, patterns)
         seen = observed[rows]
         delta = np.where(seen, known[rows] - law.mean, 0.0)
         w = _apply(precision, which, delta)
@@ -241,9 +241,9 @@ def draw_missing(law: Gaussian, x: Array, rng: np.random.Generator) -> Array:
     width = x.shape[1]
     noise = rng.standard_normal(x.shape)
     out = np.zeros(x.shape)
-    for patterns, rows, which in _patterns(observed, _chunk(width)):
+    for patterns, rows, which in patterns_of(observed, chunk_of(width)):
         edges = np.searchsorted(which, np.arange(len(patterns) + 1))
-        precision = _precisions(law.covariance, patterns)
+        precision = precisions_of(law.covariance, patterns)
         for k, pattern in enumerate(patterns):
             hidden = np.flatnonzero(~pattern)
             if not len(hidden):

@@ -1,0 +1,1 @@
+"""The rooms that touch pandas and scikit-learn: estimators that keep their contracts."""
