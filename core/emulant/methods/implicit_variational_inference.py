@@ -8,8 +8,9 @@ Notation: a model p(z) p(x | z, c) that is not learned; noise e ~ N(0, I); the p
     joint  T = log q(z | x) p_D(x) / p(x, z)    against (x', z') ~ p(z') p(x' | z', c)
            the posterior pays E_q T; no likelihood is evaluated: the model need only be simulated
 
-and both reach q(z | x, c) = p(z | x, c), the joint one where the events that it is shown are as
-frequent as the model makes them.
+and both reach q(z | x, c) = p(z | x, c) wherever events are shown, however frequent they are: p_D
+adds to T what z cannot change. The joint one learns from the model's own events, and is slow
+where the model makes few.
 
 - Huszar, Variational Inference using Implicit Distributions, 2017,
   https://arxiv.org/abs/1702.08235 (its PC-Adv and JC-Adv)
