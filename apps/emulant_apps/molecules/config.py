@@ -67,6 +67,9 @@ class TrainConfig:
     weights of Harel and Radinsky's own network."""
     steps: int | None = None
     """Budget in steps of the VAE. Default: the preset's."""
+    minutes: float | None = None
+    """Budget of the VAE in minutes of wall clock, whichever ends first; two such runs differ as
+    their clocks do. Default: steps alone."""
     rare: int = 10
     """Tokens that fewer molecules use are left out, with their molecules."""
     seed: int = 0
@@ -81,5 +84,7 @@ class TrainConfig:
     def __post_init__(self) -> None:
         require_at_least(1, self.steps, "--steps")
         require_at_least(1, self.rare, "--rare")
+        if self.minutes is not None and not (math.isfinite(self.minutes) and self.minutes > 0):
+            raise InputError(f"--minutes: must be above 0, got {self.minutes:g}")
         require_at_least(0, self.seed, "--seed")
         require_at_least(1, self.workers, "--workers")

@@ -25,6 +25,7 @@ __all__ = [
     "Drug",
     "drugs",
     "filters_of_moses",
+    "known_rings",
     "read_lines",
     "scaffold_test_set",
     "test_set",
@@ -32,7 +33,7 @@ __all__ = [
 ]
 
 TRAINING, TEST, SCAFFOLD_TEST = "moses_train.smi.xz", "moses_test.smi.xz", "moses_scaffolds.smi.xz"
-DRUGS, ALERTS = "drugs.csv.xz", "mcf.csv"
+DRUGS, ALERTS, RINGS = "drugs.csv.xz", "mcf.csv", "rings.smi.xz"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,12 @@ def drugs() -> tuple[Drug, ...]:
         )
         for row in csv.DictReader(io.StringIO(text))
     )
+
+
+@functools.cache
+def known_rings() -> frozenset[str]:
+    """Return the ring systems, as SMILES, of the training molecules and of the drugs."""
+    return frozenset(_packed(RINGS))
 
 
 def filters_of_moses() -> tuple[tuple[str, str], ...]:

@@ -36,8 +36,9 @@ from emulant_apps.molecules.chemistry.parse import (
     parse,
     standardise,
 )
+from emulant_apps.molecules.chemistry.similarity import ring_systems
 from emulant_apps.molecules.config import PrepareConfig
-from emulant_apps.molecules.corpus import ALERTS, DRUGS, SCAFFOLD_TEST, TEST, TRAINING, Drug
+from emulant_apps.molecules.corpus import ALERTS, DRUGS, RINGS, SCAFFOLD_TEST, TEST, TRAINING, Drug
 
 __all__ = ["DRUGS_WHEEL", "MOSES", "approved_drugs", "run"]
 
@@ -58,6 +59,7 @@ def run(config: PrepareConfig) -> int:
             TEST: _held_out(moses, "test", config.test, forbidden, config),
             SCAFFOLD_TEST: _held_out(moses, "test_scaffolds", config.scaffolds, forbidden, config),
         }
+        sets[RINGS] = _rings([*sets[TRAINING], *(drug.flat for drug in known)], config.workers)
         alerts = moses.read("moses/metrics/mcf.csv").decode().replace("\r\n", "\n")
     for name, lines in sets.items():
         _write_packed(directory / name, "\n".join(lines) + "\n")
@@ -130,6 +132,25 @@ def _canonical(smiles: Sequence[str], workers: int | None) -> Iterator[str]:
     chunks = [smiles[k : k + CHUNK] for k in range(0, len(smiles), CHUNK)]
     done = chunked_map(_Canonical(chunks), len(chunks), 1, 0, workers)
     yield from dict.fromkeys(s for chunk in done for s in chunk)
+
+
+def _rings(smiles: Sequence[str], workers: int | None) -> list[str]:
+    """Return the ring systems of molecules, sorted."""
+    chunks = [smiles[k : k + CHUNK] for k in range(0, len(smiles), CHUNK)]
+    done = chunked_map(_Rings(chunks), len(chunks), 1, 0, workers)
+    return sorted(set().union(*done))
+
+
+class _Rings:
+    """Ring systems of one chunk; picklable."""
+
+    def __init__(self, chunks: Sequence[Sequence[str]]) -> None:
+        self.chunks = chunks
+
+    def __call__(self, start: int, size: int, seed: int) -> set[str]:
+        del size, seed
+        molecules = [m for m in map(parse, self.chunks[start]) if m is not None]
+        return set().union(*map(ring_systems, molecules))
 
 
 class _Canonical:

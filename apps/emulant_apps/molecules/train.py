@@ -63,12 +63,12 @@ class Recipe:
     """Training molecules, drawn at random; None: all."""
     batch: int = 64
     """Strings of a batch."""
-    steps: int = 30_000
+    steps: int = 12_000
     rate: float = 3e-3
     """Highest learning rate of the VAE."""
     beta: float = 0.2
     """Weight of the KL divergence at the end."""
-    corners: tuple[tuple[float, float], ...] = ((0.4, 0.25), (0.75, 1.0))
+    corners: tuple[tuple[float, float], ...] = ((0.25, 0.25), (0.5, 1.0))
     """Rise of beta: (share of the steps, share of beta)."""
     noisy: float = 0.4
     """Share of the rows whose latent is made noisy."""
@@ -142,6 +142,7 @@ def fit_strings(
     plan = Plan(
         {"autoencoder": Optimiser(recipe.rate, clip=5.0, warmup=min(200, recipe.steps))},
         steps=recipe.steps,
+        minutes=config.minutes,
         schedule="cosine",
         floor=0.02,
         ema=0.999,

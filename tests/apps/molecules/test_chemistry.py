@@ -162,3 +162,13 @@ def test_likeness() -> None:
     nearest = Library(["CCO", "CCc1ccccc1"]).nearest(benzene)
     assert nearest is not None
     assert (nearest.index, nearest.tanimoto) == (1, 1.0)
+
+
+def test_filters_of_moses_are_those_of_its_own_code() -> None:
+    """MOSES matches every pattern on the molecule with its hydrogens."""
+    queries = [Chem.MolFromSmarts(smarts) for _, smarts in corpus.filters_of_moses()]
+    ours = alert_sets(("mcf",))
+    for molecule in MOLECULES:
+        full = Chem.AddHs(molecule)
+        theirs = sum(full.HasSubstructMatch(query) for query in queries)
+        assert len(ours.of(molecule)) == theirs

@@ -25,7 +25,7 @@ from rdkit.Chem import FilterCatalog as Catalogues
 
 from emulant.errors import InputError
 from emulant_apps.molecules.chemistry.parse import quiet
-from emulant_apps.molecules.chemistry.screen import Look, Screen
+from emulant_apps.molecules.chemistry.screen import EVERY, Look, Screen, classes_of
 from emulant_apps.molecules.corpus import filters_of_moses
 
 __all__ = [
@@ -176,7 +176,10 @@ def _smarts(
     family: str, rows: Iterable[tuple[str, str]], severity: int, hydrogens: bool = False
 ) -> Iterable[Pattern]:
     for name, smarts in rows:
-        yield Pattern(family, name, severity, Chem.MolFromSmarts(smarts), hydrogens=hydrogens)
+        query = Chem.MolFromSmarts(smarts)
+        # A hydrogen can be met only by an atom that may be any element, or is written as one.
+        meets = any(classes_of(atom.GetSmarts()) == EVERY for atom in query.GetAtoms())
+        yield Pattern(family, name, severity, query, hydrogens=hydrogens and meets)
 
 
 def _catalogue(family: str, name: str, severity: int) -> list[Pattern]:

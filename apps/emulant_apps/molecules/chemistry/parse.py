@@ -19,6 +19,7 @@ __all__ = [
     "RefusedError",
     "Standard",
     "canonical",
+    "canonical_of",
     "flat",
     "parse",
     "quiet",
@@ -75,6 +76,11 @@ def canonical(smiles: str) -> str | None:
     """
     molecule = parse(smiles)
     return None if molecule is None else Chem.MolToSmiles(molecule)
+
+
+def canonical_of(molecule: Chem.Mol) -> str:
+    """Return the canonical SMILES of a molecule."""
+    return str(Chem.MolToSmiles(molecule))
 
 
 def flat(smiles: str) -> str:

@@ -23,13 +23,14 @@ import numpy as np
 from numpy.typing import NDArray
 from rdkit import Chem, DataStructs
 
-__all__ = ["Look", "Screen", "atom_classes", "classes_of"]
+__all__ = ["EVERY", "Look", "Screen", "atom_classes", "classes_of"]
 
 ELEMENTS = (6, 7, 8, 9, 15, 16, 17, 35, 53, 5, 14, 34)
 """Atomic numbers with a class of their own, twice: aliphatic, then aromatic; the rest share one."""
 KINDS = len(ELEMENTS) + 1
 ALIPHATIC, AROMATIC = (1 << KINDS) - 1, ((1 << KINDS) - 1) << KINDS
 EVERY = ALIPHATIC | AROMATIC
+"""Every class: nothing is known of the element."""
 SYMBOLS = {"C": 6, "N": 7, "O": 8, "F": 9, "P": 15, "S": 16, "Cl": 17, "Br": 35, "I": 53}
 SYMBOLS |= {"B": 5, "Si": 14, "Se": 34}
 WORDS = 32

@@ -38,8 +38,8 @@ def _morgan(size: int) -> Any:
     return rdFingerprintGenerator.GetMorganGenerator(radius=2, fpSize=size)
 
 
-def fingerprint(molecule: Chem.Mol, size: int = 2048) -> Any:
-    """Return the Morgan fingerprint of radius 2."""
+def fingerprint(molecule: Chem.Mol, size: int = 1024) -> Any:
+    """Return the Morgan fingerprint of radius 2, of MOSES's 1024 bits."""
     return _morgan(size).GetFingerprint(molecule)
 
 
