@@ -255,6 +255,42 @@ def _corrections(shift: float, known: bool, seed: int) -> list[tuple[float, floa
     return made
 
 
+def _of_few(world: World, n: int, strictly: bool, trials: int, seed: int) -> list[str]:
+    """Return the verdicts on n true samples against 400 others."""
+    words: list[str] = []
+    for k in range(trials):
+        rng = numpy_rng(seed, "few units", world.name, n, k)
+        x, y = world.draw(rng, n), world.draw(rng, 400)
+        statistics = world.statistics(y)
+        statistics = strict(statistics) if strictly else statistics
+        case = Case("a", x.samples, truth=y.samples)
+        words.append(certify([case], statistics, k, replicates=200).verdict)
+    return words
+
+
+def few_units(config: Config) -> str:
+    """Return the verdicts on handfuls of true samples."""
+    rows, trials = [], config.certificates
+    for world in WORLDS[1:]:
+        for n in (2, 4, 8, 16, 32, 64):
+            row = [world.name, str(n)]
+            for strictly in (True, False):
+                key = {"few": world.name, "n": n, "strict": strictly, "trials": trials}
+                make = partial(_of_few, world, n, strictly, trials, config.seed)
+                words = kept(config.work, key | {"seed": config.seed}, make)
+                row += [share(words.count("fail"), trials), share(words.count("pass"), trials)]
+            rows.append(tuple(row))
+            print(rows[-1], flush=True)
+    head = (
+        "truth", "samples", "fail, no tolerance", "pass, no tolerance", "fail, as shipped",
+        "pass, as shipped",
+    )  # fmt: skip
+    return (
+        "True samples in handfuls, against 400 true ones, all statistics of the world: nothing can "
+        f"be shown, and nothing should be said but underpowered.\n\n{markdown(head, rows)}"
+    )
+
+
 def correction(config: Config) -> str:
     """Return raw and corrected biases where the ratio is known, and where it is estimated."""
     rows = []
@@ -285,6 +321,7 @@ TABLES = {
     "intervals": ("Intervals", intervals),
     "worth": ("Worth", worths),
     "underpowered": ("Too few samples", underpowered),
+    "few-units": ("Handfuls", few_units),
     "correction": ("Correction", correction),
 }
 

@@ -12,6 +12,7 @@ from emulant.certify import (
     Statistic,
     Tolerance,
     certify,
+    correlations,
 )
 from emulant.errors import InputError
 
@@ -288,6 +289,28 @@ def test_rare_bins_have_few_degrees_of_freedom():
     case = Case("a", np.random.default_rng(18).permutation(x), exact={"mean": 0.001})
     (found,) = bins(certify([case], [mean_of()], seed=0))
     assert 5 < found.dof < 20
+
+
+@pytest.mark.parametrize("n", [2, 3, 5, 12, 40])
+def test_handfuls_of_true_samples_neither_fail_nor_pass(n):
+    """Few samples are easily alike: their own scatter says nothing of their error."""
+    rng = np.random.default_rng(n)
+    statistics = [
+        Statistic(
+            "flags",
+            lambda x: (x < np.array([-1.3, -0.8, 0.0, 0.8])).astype(float),
+            labels=tuple("abcd"),
+            tolerance=Tolerance(0.02),
+        ),
+        correlations(lambda x: x, tuple("abcd"), tolerance=Tolerance(0.05)),
+    ]
+    words = []
+    for k in range(80):
+        x, y = rng.normal(size=(n, 4)), rng.normal(size=(300, 4))
+        words.append(certify([Case("a", x, truth=y)], statistics, k, replicates=100).verdict)
+        words.append(certify([Case("b", y, truth=x)], statistics, k, replicates=100).verdict)
+    assert "pass" not in words
+    assert words.count("fail") <= binom.ppf(0.999, len(words), 0.05)
 
 
 GOOD = np.random.default_rng(0).normal(size=40)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -123,6 +124,7 @@ def run(config: CertifyConfig) -> int:
     cases = cases_of(files, arrays, config.by)
     origin = current("certify", config, config.seed, data=hash_file(config.samples))
     with contextlib.ExitStack() as stack:
+        stack.enter_context(_naming_files(config))
         if config.resample is not None:
             new_file(config.resample)
         directory = new_directory(config.out)
@@ -143,10 +145,23 @@ def run(config: CertifyConfig) -> int:
         if config.resample is not None:
             write_survivors(config.resample, files[0], cases, config.by, config.seed, origin)
     sys.stdout.write(certificate.table())
+    sys.stdout.writelines(f"{note}\n" for note in notes)
     sys.stdout.write(f"page: {directory / 'index.html'}\n")
     if config.resample is not None:
         sys.stdout.write(f"samples that survive rejection: {config.resample}\n")
     return certificate.status
+
+
+@contextlib.contextmanager
+def _naming_files(config: CertifyConfig) -> Iterator[None]:
+    """Name the files in whatever is refused about their samples."""
+    try:
+        yield
+    except InputError as error:
+        if str(error).startswith("case "):
+            files = f"{config.samples} against {config.truth}"
+            raise InputError(f"{files}: {error}") from error
+        raise
 
 
 def _remove_if_empty(directory: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import chdtri
 
 from emulant.certify import judge
 from emulant.certify.case import Case, Settings, SideOf, named
@@ -18,6 +19,11 @@ from emulant.errors import InputError
 from emulant.rng import numpy_rng
 
 __all__ = ["Comparison", "Draft", "compare", "label_of"]
+
+FEW = 100
+"""Independent units below which an error is held against the other side's scatter."""
+
+INCREDIBLE = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,10 +146,10 @@ def _against(
         reference, reference_error, reference_dof = true.value, true.error, true.dof
     scatter, scatter_dof = (own_scatter, theta.dof) if true is None else (true.scatter, true.dof)
     own, own_dof = theta.error, theta.dof
-    if true is not None:  # samples all alike in a bin: their error is that of as many true ones
-        alike = own == 0
-        own = np.where(alike, true.scatter / np.sqrt(theta.units), own)
-        own_dof = np.where(alike, true.dof, own_dof)
+    if true is not None:
+        own, own_dof = _floored(theta, true.scatter)
+        if exact is None:
+            reference_error, reference_dof = _floored(true, own_scatter)
     error, dof = judge.welch(own, own_dof, reference_error, reference_dof)
     _refuse_constant(case, statistic, error)
     bias = theta.value - reference
@@ -159,6 +165,21 @@ def _against(
         judge.worth(bias, half, scatter, scatter_dof, settings.level),
         tolerance, p_value, needed,
     )  # fmt: skip
+
+
+def _floored(theta: Estimate, scatter: Array) -> tuple[Array, Array]:
+    """Return an estimate's error and degrees of freedom, mended where the error is incredible.
+
+    Few units, or units all alike in a bin, do not show their own scatter: by chance they lie as
+    close together as they lie far from the truth. An error below what one in ten samples of normal
+    units with the other side's ``scatter`` would show is replaced by that scatter's.
+    """
+    freedom = theta.units - 1.0
+    floor = scatter / np.sqrt(theta.units)
+    credible = np.sqrt(chdtri(freedom, 1.0 - INCREDIBLE) / freedom) if theta.units < FEW else 0.0
+    unsure = theta.error <= credible * floor
+    dof = np.where(theta.error == 0, freedom, theta.dof)
+    return np.where(unsure, floor, theta.error), dof
 
 
 def label_of(statistic: Statistic, index: int) -> str:
