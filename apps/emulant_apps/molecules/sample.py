@@ -1,0 +1,283 @@
+"""Draw strings: from the learned prior, or around a prototype.
+
+The strings come in chunks of a fixed size; each chunk has random streams derived from the seed and
+its place, and is computed whole on one thread, so that the same seed gives the same strings
+whatever the number of workers, and fewer strings are the first of more.
+
+A *raw* string is what the network says. With ``masked`` only tokens of :mod:`~.grammar` may be
+said, and a string that is still no molecule (its aromatic rings have no Kekulé form) is drawn
+again, at a temperature of one, up to :data:`REDRAWS` times.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from importlib import resources
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from emulant.errors import InputError
+from emulant.methods.game import evaluating
+from emulant.parallel import chunked_map
+from emulant.rng import torch_rng
+from emulant_apps.molecules.chemistry.parse import parse
+from emulant_apps.molecules.grammar import Grammar
+from emulant_apps.molecules.model import Model, load_model
+from emulant_apps.molecules.vocabulary import END, PAD
+
+__all__ = ["CHUNK", "Drawn", "Emulator", "Mode"]
+
+CHUNK = 500
+"""Strings of a chunk."""
+REDRAWS = 5
+Prior = Literal["learned", "normal"]
+
+
+@dataclass(frozen=True, slots=True)
+class Mode:
+    """How a latent becomes a string."""
+
+    temperature: float = 0.0
+    """0: the likeliest token each time; 1: the network's own law."""
+    masked: bool = False
+    """Whether only grammatical tokens may be said."""
+    prior: Prior = "learned"
+    """learned: the flow over the codes; normal: N(0, I)."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Drawn:
+    """Strings as they were said, valid or not."""
+
+    strings: tuple[str, ...]
+    log_likelihood: NDArray[np.float64]
+    """ln p(string | its latent) at temperature one, nats, (n,)."""
+    redrawn: int = 0
+    """Strings that were drawn again because they were no molecules; 0 where nothing is masked."""
+    origin: tuple[int, ...] = ()
+    """Index of the prototype of each; empty where there is none."""
+
+    @property
+    def valid(self) -> float:
+        """Share of the strings that are molecules."""
+        return sum(map(is_molecule, self.strings)) / max(1, len(self.strings))
+
+
+class Emulator:
+    """A trained model that draws molecules.
+
+    >>> emulator = Emulator.pretrained()                    # doctest: +SKIP
+    >>> emulator.sample(1000, seed=0).valid                 # doctest: +SKIP
+    """
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+
+    @classmethod
+    def pretrained(cls) -> Emulator:
+        """Return the emulator of the shipped weights."""
+        with resources.as_file(resources.files("emulant_apps.molecules") / "pretrained") as path:
+            return cls.load(path)
+
+    @classmethod
+    def load(cls, directory: str | Path) -> Emulator:
+        """Return the emulator whose weights are in ``directory``.
+
+        Raises
+        ------
+        InputError
+            There is no such directory, or no weights in it, or they are damaged.
+        """
+        if not Path(directory).is_dir():
+            raise InputError(
+                f"{directory}: there is no such directory of weights; make one with "
+                "'emulant molecules train', or leave out --model for the shipped weights"
+            )
+        return cls(load_model(Path(directory)))
+
+    def sample(
+        self,
+        count: int,
+        seed: int,
+        mode: Mode | None = None,
+        workers: int | None = 1,
+        start: int = 0,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Drawn:
+        """Return ``count`` strings of the prior, from number ``start``, a multiple of CHUNK, on."""
+        if start % CHUNK:
+            raise ValueError(f"'start' must be a multiple of {CHUNK}, got {start}")
+        work = partial(_of_prior, self.model, mode or Mode(), seed, start // CHUNK)
+        chunks = chunked_map(work, math.ceil(count / CHUNK), 1, seed, workers, progress)
+        return _joined(chunks, count)
+
+    def analogues(
+        self,
+        prototypes: Sequence[str],
+        count: int,
+        seed: int,
+        diversity: float = 1.0,
+        mode: Mode | None = None,
+        workers: int | None = 1,
+    ) -> Drawn:
+        """Return ``count`` strings around each prototype, ``z = m + D sigma e``.
+
+        Raises
+        ------
+        InputError
+            A prototype holds tokens outside the vocabulary, or is too long; they are listed.
+        """
+        encoded = self.model.sizes.vocabulary.encode(prototypes)
+        for index, why in encoded.unknown:
+            raise InputError(f"'{prototypes[index]}': {why}")
+        jobs = [(row, start) for row in range(len(prototypes)) for start in range(0, count, CHUNK)]
+        work = partial(_of_prototype, self.model, mode or Mode(), seed, diversity, encoded.rows)
+        parts = chunked_map(_Jobs(work, jobs), len(jobs), 1, seed, workers)
+        drawn = []
+        for row in range(len(prototypes)):
+            own = [part for part, job in zip(parts, jobs, strict=True) if job[0] == row]
+            drawn.append(_joined(own, count))
+        return Drawn(
+            tuple(text for part in drawn for text in part.strings),
+            np.concatenate([part.log_likelihood for part in drawn]),
+            sum(part.redrawn for part in drawn),
+            tuple(row for row, part in enumerate(drawn) for _ in part.strings),
+        )
+
+    def reconstruct(self, strings: Sequence[str]) -> tuple[str, ...]:
+        """Return the greedy string of the mean code of each; all must be in the vocabulary."""
+        encoded = self.model.sizes.vocabulary.encode(strings)
+        if encoded.unknown:
+            index, why = encoded.unknown[0]
+            raise InputError(f"'{strings[index]}': {why}")
+        said = []
+        with evaluating(self.model.vae), _one_thread():
+            for start in range(0, len(encoded.rows), CHUNK):
+                x = torch.from_numpy(encoded.rows[start : start + CHUNK]).long()
+                rows = self.model.decoder.mean(self.model.vae.encode(x).mean)
+                said += self.model.sizes.vocabulary.decode(rows.numpy())
+        return tuple(said)
+
+
+def is_molecule(text: str) -> bool:
+    """Return whether a string is a molecule that RDKit reads; the empty one is none."""
+    molecule = parse(text)
+    return molecule is not None and molecule.GetNumAtoms() > 0
+
+
+@dataclass(frozen=True)
+class _Jobs:
+    """A list of jobs as chunks; picklable."""
+
+    work: Callable[[tuple[int, int]], Drawn]
+    jobs: Sequence[tuple[int, int]]
+
+    def __call__(self, start: int, size: int, seed: int) -> Drawn:
+        del size, seed
+        return self.work(self.jobs[start])
+
+
+def _of_prior(
+    model: Model, mode: Mode, seed: int, first: int, chunk: int, size: int, unused: int
+) -> Drawn:
+    """Return the strings of one chunk of the prior."""
+    del size, unused
+    rng = torch_rng(seed, "molecules sample", first + chunk)
+    with evaluating(model.vae), _one_thread():
+        if mode.prior == "normal" or model.codes is None:
+            z = model.vae.prior.draw(CHUNK, rng)
+        else:
+            z = model.codes.draw(CHUNK, rng)
+        return _said(model, z, mode, rng)
+
+
+def _of_prototype(
+    model: Model,
+    mode: Mode,
+    seed: int,
+    diversity: float,
+    rows: NDArray[np.uint8],
+    job: tuple[int, int],
+) -> Drawn:
+    """Return one chunk of strings around one prototype."""
+    row, start = job
+    rng = torch_rng(seed, "molecules analogues", row, start)
+    with evaluating(model.vae), _one_thread():
+        q = model.vae.encode(torch.from_numpy(rows[row : row + 1]).long())
+        e = torch.randn(CHUNK, model.sizes.latent, generator=rng)
+        return _said(model, q.mean + diversity * (0.5 * q.log_variance).exp() * e, mode, rng)
+
+
+def _said(model: Model, z: Tensor, mode: Mode, rng: torch.Generator) -> Drawn:
+    """Return what the decoder says of latents (n, Z), in ``mode``."""
+    strings, score = _once(model, z, mode.temperature, mode.masked, rng)
+    redrawn = 0
+    if mode.masked:
+        for _ in range(REDRAWS):
+            bad = [k for k, text in enumerate(strings) if not is_molecule(text)]
+            redrawn += len(bad)
+            if not bad:
+                break
+            again, ln_p = _once(model, z[bad], 1.0, True, rng)
+            for k, text, value in zip(bad, again, ln_p.tolist(), strict=True):
+                strings[k], score[k] = text, value
+    return Drawn(tuple(strings), score, redrawn)
+
+
+def _once(
+    model: Model, z: Tensor, temperature: float, masked: bool, rng: torch.Generator
+) -> tuple[list[str], NDArray[np.float64]]:
+    vocabulary = model.sizes.vocabulary
+    grammar = Grammar(vocabulary, len(z)) if masked else None
+    score = torch.zeros(len(z), dtype=torch.float64)
+    ended = torch.zeros(len(z), dtype=torch.bool)
+
+    def choose(_: int, logits: Tensor, __: Tensor) -> Tensor:
+        logits[:, :END] = -math.inf  # PAD and START are never said
+        ln_q = logits.log_softmax(1)
+        if grammar is not None:
+            may = torch.from_numpy(grammar.allowed())
+            may[:, PAD] = False
+            may[~may.any(1), END] = True
+            logits = logits.masked_fill(~may, -math.inf)
+        if temperature > 0:
+            q = (logits / temperature).softmax(1)
+            numbers = torch.multinomial(q, 1, generator=rng)[:, 0]
+        else:
+            numbers = logits.argmax(1)
+        score.add_(ln_q.gather(1, numbers[:, None])[:, 0].double().masked_fill(ended, 0.0))
+        ended.logical_or_(numbers == END)
+        if grammar is not None:
+            grammar.said(numbers.numpy())
+        return numbers
+
+    rows = model.decoder.say(z, choose)
+    return vocabulary.decode(rows.numpy()), score.numpy()
+
+
+def _joined(chunks: Sequence[Drawn], count: int) -> Drawn:
+    return Drawn(
+        tuple(text for chunk in chunks for text in chunk.strings)[:count],
+        np.concatenate([chunk.log_likelihood for chunk in chunks])[:count],
+        sum(chunk.redrawn for chunk in chunks),
+    )
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """Compute on one thread: sums, hence strings, must not depend on how many there are."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
