@@ -147,6 +147,21 @@ def test_truth_that_repeats_by_nature_is_not_refused():
     refuse_overlap("a", truth, training)
 
 
+def test_small_sets_that_repeat_by_nature_are_rarely_refused():
+    refused = 0
+    for k in range(200):
+        rng = np.random.default_rng(k)
+        common = np.array([0.02, 0.02, *np.full(2000, 0.96 / 2000)])
+        truth, training = (rng.choice(2002, size=(200, 1), p=common) for _ in range(2))
+        try:
+            refuse_overlap("a", truth, training)
+        except InputError:
+            refused += 1
+    assert refused <= 1
+    with pytest.raises(InputError, match="held out"):
+        refuse_overlap("a", np.concatenate([truth[:140], training[:60]]), training)
+
+
 def test_nearest_finds_copies_at_distance_zero():
     rows = np.random.default_rng(7).normal(1e3, 1.0, size=(200, 50))
     assert nearest(rows[:20], rows).max() == 0.0

@@ -203,9 +203,15 @@ class ValidateConfig:
     tolerance: Literal["raw", "finished", "quick"] | None = None
     """Tolerances to judge by: those set for the emulator's own states, for finished states, or
     for a ten-minute emulator. Default: raw for states that carry weights, else finished."""
+    training: Path | None = None
+    """States that the emulator was trained on; copies of them are then looked for at the
+    temperatures that both files have."""
+    quick: bool = False
+    """Only the observables and the checks: no classifiers, distances, coverage or memorisation."""
     correct: bool = False
-    """Weigh states that know no density by an estimated density ratio, fitted on one half of the
-    true states and judged on the other."""
+    """Also show, side by side: the states as given, after 4 sweeps of exact Monte Carlo, with the
+    weights that they carry, and weighted by an estimated density ratio, which is fitted on one
+    half of the true states and judged on the other."""
     field: float | None = None
     """External field h of the states, J per spin. Default: what their provenance says, else 0."""
     seed: int = 0

@@ -21,8 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from emulant.certify import Case, Certificate, Statistic, certify
-from emulant.certify.correction import corrected
+from emulant.certify import STANDARD, Case, Certificate, Statistic, TwoSample, certify
 from emulant.errors import InputError
 from emulant.progress import Progress
 from emulant.rng import derive, numpy_rng
@@ -43,8 +42,17 @@ from emulant_apps.ising.criteria import (
 )
 from emulant_apps.ising.data import States, read_states, simulate_states
 from emulant_apps.ising.hamiltonian import Floats, Ints
+from emulant_apps.ising.sides import (
+    Side,
+    by_density_ratio,
+    checks_of,
+    sides,
+    sides_table,
+    swept,
+)
+from emulant_apps.ising.tables import aligned
 
-__all__ = ["certificate", "reference_states", "run"]
+__all__ = ["certificate", "reference_states", "run", "side_by_side"]
 
 ALPHA = 0.04
 """Chance of any false *fail* among the statistics; with that of the checks 5 %."""
@@ -65,14 +73,24 @@ def run(config: ValidateConfig) -> int:
                 truth = reference_states(
                     states, config.reference, config.seed, config.workers, progress.update
                 )
+        trained = None if config.training is None else _training(config.training, states)
         found = certificate(
-            states, truth, config.tolerance, config.seed, config.workers, config.correct
-        )
+            states, truth, config.tolerance, config.seed, config.workers, config.correct,
+            () if config.quick else STANDARD, trained,
+        )  # fmt: skip
         found = replace(found, provenance=_provenance(config, states, truth))
+        compared = None
+        if config.correct:
+            assert truth is not None
+            compared = side_by_side(states, truth, config.tolerance, config.seed)
+            found = found.with_checks(*checks_of(compared))
         from emulant_apps.ising.report import figures  # here: matplotlib is slow to import
 
         found.write(directory, figures(states, truth))
     sys.stdout.write(found.table())
+    if compared is not None:
+        head, *rest = sides_table(compared)
+        sys.stdout.write("\nbias and standard error, side by side:\n" + aligned(head, rest))
     if found.verdict == "underpowered":
         sys.stdout.write(
             "Too few states for these tolerances: draw more, or ask less with --tolerance quick.\n"
@@ -87,6 +105,8 @@ def certificate(
     seed: int = 0,
     workers: int | None = 1,
     correct: bool = False,
+    comparisons: Sequence[TwoSample] = (),
+    training: States | None = None,
 ) -> Certificate:
     """Return the certificate of ``states``.
 
@@ -99,6 +119,11 @@ def certificate(
         weights, else finished.
     correct
         Show, beside the states, what they give when weighted by an estimated density ratio.
+    comparisons
+        Of states and true states as a whole, such as :data:`emulant.certify.STANDARD`; the
+        classifier sees u, m², |m|, G(r) and S(k), the network and the memory see the spins.
+    training
+        What the emulator was trained on; copies of it are looked for where temperatures agree.
 
     Raises
     ------
@@ -109,12 +134,13 @@ def certificate(
         tolerance = "finished" if states.log_weight is None else "raw"
     level, rows = LEVELS[tolerance], Rows.layout(states.lattice)
     prepared = [
-        _case(states, truth, index, rows, seed) for index in range(len(states.temperatures))
+        _case(states, truth, index, rows, seed, training)
+        for index in range(len(states.temperatures))
     ]
     cases = [item.case for item in prepared]
     measured = statistics(rows, level)
     if correct and states.log_weight is None:
-        cases = [_corrected(case, rows, seed) for case in cases]
+        cases = [by_density_ratio(case, rows, seed) for case in cases]
     measured, cases = _answerable(measured, cases, rows)
     if not measured:
         raise InputError("--reference: in a field there are no exact results; ask for true states")
@@ -124,19 +150,26 @@ def certificate(
         seed,
         alpha=ALPHA,
         workers=workers,
+        comparisons=comparisons,
+        features=lambda x: x[:, : rows.at["S"].stop],
         checks=checks(states, level, seed),
         title=f"Ising states, {states.lattice} × {states.lattice}",
         notes=[note for item in prepared for note in item.notes] + _notes(states, truth, level),
     )
 
 
-def _corrected(case: Case, rows: Rows, seed: int) -> Case:
-    """Return the case with weights by a density ratio of u, m², |m|, G(r) and S(k)."""
-    if case.truth is None:
-        raise InputError(f"--correct: there are no true states at {case.label}")
-    seen = slice(0, rows.at["S"].stop)
-    rng = numpy_rng(seed, "ising correction", case.label)
-    return corrected(case, (case.samples[:, seen], case.truth[:, seen]), rng)
+def side_by_side(
+    states: States, truth: States, tolerance: Name | None = None, seed: int = 0, rounds: int = 2
+) -> tuple[Side, ...]:
+    """Return the states as given, after 2 ``rounds`` sweeps, and weighted, against one truth."""
+    if tolerance is None:
+        tolerance = "finished" if states.log_weight is None else "raw"
+    level, rows = LEVELS[tolerance], Rows.layout(states.lattice)
+    cases = [
+        [_case(s, truth, k, rows, seed, None).case for k in range(len(s.temperatures))]
+        for s in (states, swept(states, rounds, seed))
+    ]
+    return sides(cases[0], cases[1], statistics(rows, level), rows, 2 * rounds, seed)
 
 
 def _answerable(
@@ -196,7 +229,14 @@ class _Prepared:
     notes: tuple[str, ...]
 
 
-def _case(states: States, truth: States | None, index: int, rows: Rows, seed: int) -> _Prepared:
+def _case(
+    states: States,
+    truth: States | None,
+    index: int,
+    rows: Rows,
+    seed: int,
+    training: States | None,
+) -> _Prepared:
     t = float(states.temperatures[index])
     label, external = f"T = {t:.6g}", states.field
     spins, true = states.spins[index], None if truth is None else truth.at(t)
@@ -224,8 +264,23 @@ def _case(states: States, truth: States | None, index: int, rows: Rows, seed: in
         None if states.log_weight is None else states.log_weight[index],
         {"T": t, "N": states.lattice**2, "L": states.lattice, "h": external},
         extrapolated=t in states.notes.get("extrapolated", ()),
+        training=None if training is None or _absent([t], training) else training.at(t),
+        events=None if true is None else (spins, true),
     )
     return _Prepared(case, tuple(notes))
+
+
+def _training(path: Path, states: States) -> States:
+    """Return the training states, refusing those of another lattice or of other temperatures."""
+    found = read_states(path)
+    if found.lattice != states.lattice:
+        raise InputError(
+            f"{path}: field 'spins' has side {found.lattice}, the states {states.lattice}; copies "
+            "are looked for among training states of one side"
+        )
+    if len(_absent(states.temperatures.tolist(), found)) == len(states.temperatures):
+        raise InputError(f"{path}: field 'temperatures' has none of those of the states")
+    return found
 
 
 def _blocks(rows: Floats) -> Ints | None:

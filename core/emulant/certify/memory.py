@@ -133,7 +133,7 @@ def refuse_overlap(label: str, truth: NDArray[Any], training: NDArray[Any]) -> f
     Raises
     ------
     InputError
-        More than 5 % of truth beyond chance is in the training set.
+        More than 5 % of truth, and four standard errors, beyond chance is in the training set.
     """
     if truth.shape[1:] != training.shape[1:]:
         raise InputError(
@@ -141,7 +141,9 @@ def refuse_overlap(label: str, truth: NDArray[Any], training: NDArray[Any]) -> f
             f"truth {truth.shape[1:]}"
         )
     share, chance = overlap(truth, training)
-    if share > chance + OVERLAP_LIMIT:
+    n, t = len(truth), len(training)
+    variance = share * (1 - share) / n + 2 * chance / t
+    if share > chance + OVERLAP_LIMIT + 4 * variance**0.5:
         raise InputError(
             f"case {label}: {100 * share:.1f} % of truth is in the training set "
             f"({100 * chance:.1f} % by chance); give truth that was held out of training"

@@ -1,14 +1,16 @@
 """Certificates: true states are not called false, false ones are, and units are honest."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from emulant.certify import STANDARD
 from emulant.errors import InputError
 from emulant.rng import numpy_rng
 from emulant_apps.ising import exact
-from emulant_apps.ising.config import CRITICAL
+from emulant_apps.ising.config import CRITICAL, ValidateConfig
 from emulant_apps.ising.criteria import (
     LEVELS,
     Law,
@@ -17,10 +19,11 @@ from emulant_apps.ising.criteria import (
     exact_laws,
     statistics,
 )
-from emulant_apps.ising.data import States, simulate
+from emulant_apps.ising.data import States, simulate, write_states
 from emulant_apps.ising.sample import Emulator, FreeSpins
+from emulant_apps.ising.sides import checks_of, sides_table
 from emulant_apps.ising.simulators import simulate as chain
-from emulant_apps.ising.validate import certificate, reference_states
+from emulant_apps.ising.validate import certificate, reference_states, run, side_by_side
 
 
 @pytest.fixture(scope="module")
@@ -181,6 +184,71 @@ def test_states_without_a_density_are_corrected_by_a_ratio(truth):
     assert abs(u.reweighted.bias) < abs(u.bias)
     with pytest.raises(InputError, match="--correct"):
         certificate(wrong, None, correct=True)
+
+
+def test_every_treatment_stands_beside_the_others():
+    states = Emulator(FreeSpins()).sample([4.0], 3000, 8, sweeps=0)
+    truth = simulate(lattice=8, temperatures=[4.0], count=6000, seed=21)
+    found = side_by_side(states, truth)
+    known = {(s.treatment, s.statistic): s for s in found}
+    assert {t for t, _ in known} == {"as given", "4 sweeps", "own weights", "density ratio"}
+    raw = known["as given", "u"]
+    assert abs(raw.bias) > 10 * raw.error  # independent spins know no energy
+    for treatment in ("4 sweeps", "own weights", "density ratio"):
+        for name in ("u", "c", "|m|"):
+            side = known[treatment, name]
+            assert abs(side.bias) < 5 * side.error, (treatment, name)
+    assert 0.1 < known["own weights", "u"].ess < known["density ratio", "u"].ess + 0.4
+    table = sides_table(found)
+    assert [row[1] for row in table] == [
+        "states", "as given", "own weights", "4 sweeps", "density ratio",
+    ]  # fmt: skip
+    checks = checks_of(found)
+    assert {c.verdict for c in checks} == {"reported"}
+    assert len(checks) == 16
+
+
+def test_the_standard_comparisons_and_the_memory_look_at_spins(truth):
+    rng = np.random.default_rng(0)
+    training = simulate(lattice=8, temperatures=[2.6], count=1500, seed=31)
+    copies = training.spins[:, rng.permutation(1500)[:800]]
+    copier = replace(training, spins=copies)
+    honest = simulate(lattice=8, temperatures=[2.6], count=800, seed=32)
+    few = [c for c in STANDARD if c.name in ("near copies of training", "repeated samples")]
+    found = {}
+    for name, states in (("copier", copier), ("honest", honest)):
+        made = certificate(states, truth, "quick", comparisons=few, training=training)
+        (case,) = made.cases
+        assert case.training_samples == 1500
+        found[name] = {d.name: d for d in case.distances}
+    assert found["copier"]["near copies of training"].verdict == "fail"
+    assert found["copier"]["near copies of training"].note == "800 of 800 equal a training row"
+    assert {d.verdict for d in found["honest"].values()} <= {"pass", "underpowered"}
+
+
+def test_the_command_shows_all_of_it(tmp_path, capsys):
+    states = Emulator(FreeSpins()).sample([4.0], 200, 4, sweeps=0)
+    write_states(tmp_path / "states.npz", states)
+    for name, seed in (("truth", 1), ("training", 2)):
+        made = simulate(lattice=4, temperatures=[4.0], count=200, seed=seed)
+        write_states(tmp_path / f"{name}.npz", made)
+    config = ValidateConfig(
+        states=tmp_path / "states.npz", truth=tmp_path / "truth.npz",
+        training=tmp_path / "training.npz", out=tmp_path / "out", correct=True, workers=1,
+    )  # fmt: skip
+    assert run(config) in (0, 1, 3)
+    said = capsys.readouterr().out
+    assert "density ratio" in said
+    assert "own weights" in said
+    record = json.loads((tmp_path / "out" / "certificate.json").read_text("utf-8"))
+    names = {d["name"] for d in record["cases"][0]["distances"]}
+    assert {"classifier", "network", "coverage", "near copies of training"} <= names
+    assert "u, T = 4, 4 sweeps" in {c["name"] for c in record["checks"]}
+    other = simulate(lattice=6, temperatures=[4.0], count=50, seed=3)
+    write_states(tmp_path / "other.npz", other)
+    with pytest.raises(InputError, match=r"other.npz: field 'spins' has side 6"):
+        run(replace(config, training=tmp_path / "other.npz", out=tmp_path / "more"))
+    assert not (tmp_path / "more").exists()
 
 
 def test_states_beyond_correction_are_refused(truth):
