@@ -20,7 +20,7 @@ from emulant.latents import Normal, Pushforward
 from emulant.ledger.check import Check, Measure, Outcome
 from emulant.ledger.fitting import build, train
 from emulant.ledger.laws import Endless, Mixture, ring_of_8
-from emulant.ledger.pictures import Array, clouds
+from emulant.ledger.pictures import Array, clouds, curves
 from emulant.methods import GAN, R1, R2, Method, Relativistic
 from emulant.nets.mlp import MLP, MLPCritic
 from emulant.rng import torch_rng
@@ -29,6 +29,7 @@ from emulant.types import Batch, Terms
 __all__ = ["CHECKS"]
 
 BETAS = (0.0, 0.9)
+SHIFTS = (0.0, 1.0, 2.0)
 LEAKY = partial(nn.LeakyReLU, 0.2)
 
 
@@ -78,7 +79,7 @@ def _divergence(shift: float) -> float:
 def game_value(seed: int) -> Outcome:
     """Train a critic against generators that are known laws; one of them the data's."""
     measures = []
-    for shift in (0.0, 1.0, 2.0):
+    for shift in SHIFTS:
         game = build(lambda s=shift: _CriticAlone(GAN(_Shifted(s), MLPCritic(1, (32, 32)))), seed)  # type: ignore[misc]
         data = Endless(lambda n, rng: torch.randn(n, 1, generator=rng), 1024)
         train(game, data, seed, 400, lr=5e-3)
@@ -87,7 +88,14 @@ def game_value(seed: int) -> Outcome:
         expected = -math.log(4) + 2 * _divergence(shift)
         got = _value(game.game, x, fake)
         measures.append(Measure(f"V against N({shift:g}, 1), nats", expected, got, 0.015))
-    return Outcome(tuple(measures))
+    return Outcome(tuple(measures), partial(_values, np.array(SHIFTS), tuple(measures)))
+
+
+def _values(shifts: Array, measures: tuple[Measure, ...]) -> list[Figure]:
+    exact, got = (np.array([getattr(m, name) for m in measures]) for name in ("expected", "got"))
+    lines = {"-log 4 + 2 JSD": exact, "critic": got}
+    axes = ("shift of the generator", "V, nats")
+    return [curves(shifts, lines, axes, "Value of the game", dots=("critic",))]
 
 
 def modes(law: Mixture, steps: int, limits: tuple[float, float], seed: int) -> Outcome:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import torch
 from scipy.stats import norm
 from torch import Tensor
 
+from emulant.certify.page import Figure
 from emulant.latents import Normal, Pushforward
 from emulant.ledger.adversarial import BETAS, LEAKY
 from emulant.ledger.check import Check, Measure, Outcome
 from emulant.ledger.fitting import build, train
 from emulant.ledger.laws import Endless
+from emulant.ledger.pictures import Array, histograms, tiles
 from emulant.methods import ACGAN, GAN, R1, R2, Relativistic
 from emulant.nets.classifying import ClassifyingCritic
 from emulant.nets.embed import ContextMLP, OneHotClasses
@@ -53,8 +57,13 @@ def digits(seed: int) -> Outcome:
             Measure("share whose asked class is recognised", 0.97, agreed, 0.0, ">="),
             Measure("the judge on data", 1.0, float(judge.score(images[shown], labels[shown]))),
             Measure("within-class variance / that of data, worst", 0.3, min(scatter), 0.0, ">="),
-        )
+        ),
+        partial(_sheet, drawn.reshape(10, 200, 8, 8).numpy()),
     )
+
+
+def _sheet(drawn: Array) -> list[Figure]:
+    return [tiles(drawn[:, :12], "Digits that were asked for, a row each")]
 
 
 def class_overlap(seed: int) -> Outcome:
@@ -73,19 +82,25 @@ def class_overlap(seed: int) -> Outcome:
         return GAN(_class_net(4, 1, 2, (64, 64)), critic, Relativistic(), (R1(0.1), R2(0.1)))
 
     error = float(norm.cdf(-1))  # of the best classifier, which looks at the sign
-    wrong = {}
+    wrong, zeros = {}, {}
     for name, make in (("AC-GAN", acgan), ("CGAN", cgan)):
         game = train(build(make, seed), Endless(draw), seed, 1200, 2e-3, BETAS, ema=0.99)
         c = torch.arange(2).repeat(10_000)
         x = game.sample(len(c), torch_rng(seed, "ledger", "overlap"), c)[:, 0]
         wrong[name] = float(((x > 0).long() != c).float().mean())
+        zeros[name] = x[c == 0].numpy()
     return Outcome(
         (
             Measure("CGAN: share beyond the boundary", error, wrong["CGAN"], 0.05),
             Measure("AC-GAN: share beyond the boundary (its bias)", error / 2, wrong["AC-GAN"],
                     0.0, "<="),
-        )
+        ),
+        partial(_overlap, zeros),
     )  # fmt: skip
+
+
+def _overlap(zeros: dict[str, Array]) -> list[Figure]:
+    return [histograms(zeros, "x", "Class 0, N(-1, 1)", lambda x: norm.pdf(x, -1))]
 
 
 CHECKS = (

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import torch
 from scipy.stats import ks_2samp
 from torch import Tensor
 
+from emulant.certify.page import Figure
 from emulant.latents import Normal, Pushforward
 from emulant.ledger.adversarial import BETAS, LEAKY
 from emulant.ledger.check import Check, Measure, Outcome
 from emulant.ledger.fitting import build, train
 from emulant.ledger.laws import Endless
+from emulant.ledger.pictures import Array, clouds
 from emulant.methods import GAN, R1, R2, Relativistic
 from emulant.nets.mlp import MLP, MLPCritic
 from emulant.rng import torch_rng
@@ -54,8 +58,13 @@ def conditional_line(seed: int) -> Outcome:
             Measure("offset of E[x | y]", B, float(fit[1]), 0.05),
             Measure("deviation of x | y", SIGMA, scatter, 0.05),
             Measure("Kolmogorov distance, worst of 5 bins of y", 0.0, max(distances), 0.1, "<="),
-        )
+        ),
+        partial(_picture, torch.cat([y, truth], 1).numpy(), torch.cat([y, x], 1).numpy()),
     )
+
+
+def _picture(truth: Array, samples: Array) -> list[Figure]:
+    return [clouds({"data": truth, "samples": samples}, ("y", "x"), "x given y")]
 
 
 CHECKS = (

@@ -11,12 +11,17 @@ the score of the noisy data is ``-y_i / (s_i^2 + sigma^2)``, and the Markov chai
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
+from scipy.stats import norm
 from torch import Tensor
 
+from emulant.certify.page import Figure
 from emulant.ledger.check import Check, Measure, Outcome, error
 from emulant.ledger.fitting import build, train
 from emulant.ledger.laws import Endless
+from emulant.ledger.pictures import Array, curves, histograms
 from emulant.likelihoods import Gaussian
 from emulant.methods.denoising_autoencoder import (
     Additive,
@@ -56,8 +61,19 @@ def wiener(seed: int) -> Outcome:
             Measure("squared error over the Wiener optimum", 1.0, got / due, 0.02),
             error("largest error of the gain", (slopes - gain).abs().max(), 0.02),
             error("rms error of the score", away, 0.06),
-        )
+        ),
+        partial(_filter, dae, float(gain[2])),
     )
+
+
+def _filter(dae: DenoisingAutoencoder, gain: float) -> list[Figure]:
+    y = torch.zeros(81, 3)
+    y[:, 2] = torch.linspace(-6, 6, 81)
+    with torch.no_grad():
+        restored = dae.restore(y)[:, 2].numpy()
+    shown = y[:, 2].numpy()
+    axes, title = ("noisy y", "restored"), "Entry of deviation 2"
+    return [curves(shown, {"Wiener": gain * shown, "network": restored}, axes, title, ("network",))]
 
 
 def chain(seed: int) -> Outcome:
@@ -76,8 +92,13 @@ def chain(seed: int) -> Outcome:
         (
             error("largest |mean| of the chain's events", x.mean(0).abs().max(), 0.08),
             error("largest error of their covariance", off, 0.1),
-        )
+        ),
+        partial(_marginal, x[:, 0].numpy()),
     )
+
+
+def _marginal(x: Array) -> list[Figure]:
+    return [histograms({"chain": x}, "first entry", "Events of the chain", norm.pdf)]
 
 
 def stacked(seed: int) -> Outcome:

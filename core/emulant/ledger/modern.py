@@ -14,6 +14,7 @@ from itertools import pairwise
 
 import numpy as np
 import torch
+from scipy.stats import norm
 from torch import Tensor, nn
 
 from emulant.certify.page import Figure
@@ -21,7 +22,7 @@ from emulant.conditions import ContinuousEmbedding
 from emulant.ledger.check import Check, Measure, Outcome
 from emulant.ledger.fitting import build, train
 from emulant.ledger.laws import Endless, Mixture, moons
-from emulant.ledger.pictures import Array, clouds, curves
+from emulant.ledger.pictures import Array, clouds, curves, histograms
 from emulant.ledger.two_sample import area_under_curve
 from emulant.methods import Diffusion, FlowMatching, NormalisingFlow
 from emulant.methods.diffusion import Levels
@@ -121,8 +122,19 @@ def exact_density(make: Callable[[], FlowMatching | Diffusion], blur: float, see
     method = make().double()
     x = TRIANGLE.draw(500, torch_rng(seed, "ledger", "exact")).double()
     law = Mixture(TRIANGLE.means, math.hypot(TRIANGLE.deviation, blur), TRIANGLE.weights)
-    error = (method.log_prob(x, steps=128) - law.log_prob(x)).abs()
-    return Outcome((Measure("largest error of log p, nats", 0.0, float(error.max()), 1e-3),))
+    exact, got = law.log_prob(x), method.log_prob(x, steps=128)
+    error = float((got - exact).abs().max())
+    order = exact.argsort()
+    return Outcome(
+        (Measure("largest error of log p, nats", 0.0, error, 1e-3),),
+        partial(_log_densities, exact[order].numpy(), got[order].numpy()),
+    )
+
+
+def _log_densities(exact: Array, got: Array) -> list[Figure]:
+    lines = {"exact": exact, "along the ODE": got}
+    axes = ("exact log p, nats", "log p, nats")
+    return [curves(exact, lines, axes, "Log-density", dots=("along the ODE",))]
 
 
 def integrator_order(seed: int) -> Outcome:
@@ -147,19 +159,21 @@ def integrator_order(seed: int) -> Outcome:
 def optimal_coupling(seed: int) -> Outcome:
     """Two steps of Euler along straight lines, with pairs matched and not."""
     truth = _moons(4000, torch_rng(seed, "ledger", "coupling"))
-    areas = {}
+    areas, drawn = {}, {"data": truth.numpy()}
     for coupling in ("independent", "optimal"):
         flow = build(lambda k=coupling: FlowMatching(TimeMLP(2, 2), (2,), k, solver="euler"), seed)  # type: ignore[misc]
         train(flow, Endless(_moons), seed, 2000, lr=2e-3, ema=0.99)
         samples = flow.sample(4000, torch_rng(seed, "ledger", "coupling", "draw"), steps=2)
         areas[coupling] = area_under_curve(samples, truth, seed)
+        drawn[coupling] = samples.numpy()
     gain = areas["independent"] - areas["optimal"]
     return Outcome(
         (
             Measure("AUC saved by optimal pairs at 2 Euler steps", 0.05, gain, 0.0, ">="),
             Measure("AUC at 2 steps, independent", 0.5, areas["independent"]),
             Measure("AUC at 2 steps, optimal", 0.5, areas["optimal"]),
-        )
+        ),
+        lambda: [clouds(drawn, ("x1", "x2"), "Two Euler steps")],
     )
 
 
@@ -197,18 +211,20 @@ def guidance(seed: int) -> Outcome:
         return Diffusion(net, (1,), LEVELS, drop=0.2, steps=24)
 
     method = train(build(make, seed), Endless(_line), seed, 3000, lr=2e-3, ema=0.99)
-    measures = []
+    measures, figures = [], []
     for weight, tolerance in ((1.0, 0.05), (2.0, 0.1)):
         for c in (-1.0, 1.0):
             rng = torch_rng(seed, "ledger", "guidance", int(c))
             x = method.sample(4000, rng, torch.full((4000, 1), c), weight)
             mean, deviation = _guided_law(c, weight)
             asked = f"guidance {weight:g}, c = {c:+g}"
+            exact = partial(norm.pdf, loc=mean, scale=deviation)
+            figures.append(partial(histograms, {"samples": x[:, 0].numpy()}, "x", asked, exact))
             measures += [
                 Measure(f"mean of x, {asked}", mean, float(x.mean()), tolerance),
                 Measure(f"deviation of x, {asked}", deviation, float(x.std()), tolerance),
             ]
-    return Outcome(tuple(measures))
+    return Outcome(tuple(measures), lambda: [draw() for draw in figures[1::2]])
 
 
 _exact_flow = partial(FlowMatching, _ExactVelocity(), (2,), solver="rk4")

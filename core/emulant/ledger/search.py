@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from functools import partial
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -12,7 +13,7 @@ from emulant.certify.page import Figure
 from emulant.ledger.check import Check, Measure, Outcome
 from emulant.ledger.fitting import build, train
 from emulant.ledger.laws import Endless, Mixture
-from emulant.ledger.pictures import Array, clouds
+from emulant.ledger.pictures import Array, clouds, curves
 from emulant.ledger.two_sample import area_under_curve
 from emulant.methods import Diffusion, EvolutionStrategies
 from emulant.methods.diffusion import Levels
@@ -60,8 +61,15 @@ def quadratic_gradient(seed: int) -> Outcome:
             Measure("relative error of the mean of 1000", 0.0,
                     float(second.norm() / exact.norm()), 0.05, "<="),
             Measure("relative error of the mean of 500", 0.0, float(first.norm() / exact.norm())),
-        )
+        ),
+        partial(_gradient, exact.numpy(), got.mean(0).numpy()),
     )  # fmt: skip
+
+
+def _gradient(exact: Array, got: Array) -> list[Figure]:
+    lines, axes = {"exact": exact, "mean of 1000": got}, ("component", "gradient")
+    components = np.arange(1.0, len(exact) + 1)
+    return [curves(components, lines, axes, "Gradient of a quadratic", dots=("mean of 1000",))]
 
 
 def stairs_descended(seed: int) -> Outcome:

@@ -6,13 +6,16 @@ from collections.abc import Callable
 from functools import partial
 from itertools import product
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from emulant.certify.page import Figure
 from emulant.conditions import ContinuousEmbedding
 from emulant.ledger.check import Check, Measure, Outcome
 from emulant.ledger.fitting import build, train
 from emulant.ledger.laws import Endless
+from emulant.ledger.pictures import Array, curves
 from emulant.methods import Autoregressive
 from emulant.nets.recurrent import GRU
 from emulant.nets.transformer import Transformer
@@ -70,11 +73,12 @@ def words(net: Callable[[], nn.Module], steps: int, seed: int) -> Outcome:
     model = build(lambda: Autoregressive(net(), 2, LENGTH), seed)
     train(model, Endless(_words), seed, steps, lr=3e-3, ema=0.99)
     x = _every_word()
-    measures = []
+    measures, masses = [], []
     for c in (-1.0, 1.0):
         contexts = torch.full((len(x), 1), c)
         exact, got = _exact_log_prob(x, contexts), model.log_prob(x, contexts).detach()
         p = exact.exp()
+        masses.append((exact[p > 0].numpy(), got[p > 0].numpy()))
         kl = float((p * (exact - got)).nan_to_num(0.0).sum())
         rng = torch_rng(seed, "ledger", "words")
         drawn = model.sample(20_000, rng, torch.full((20_000, 1), c))
@@ -85,7 +89,13 @@ def words(net: Callable[[], nn.Module], steps: int, seed: int) -> Outcome:
             Measure(f"KL(data || model), nats, c = {c:+g}", 0.0, kl, 0.02),
             Measure(f"total variation of samples from q, c = {c:+g}", 0.0, gap, 0.06, "<="),
         ]
-    return Outcome(tuple(measures))
+    return Outcome(tuple(measures), partial(_picture, *masses[1]))
+
+
+def _picture(exact: Array, got: Array) -> list[Figure]:
+    order = np.argsort(exact)
+    lines, axes = {"exact": exact[order], "model": got[order]}, ("exact log p, nats", "log q, nats")
+    return [curves(exact[order], lines, axes, "All sequences, c = +1", dots=("model",))]
 
 
 def _token_net(kind: Callable[..., nn.Module], **options: int) -> nn.Module:

@@ -67,8 +67,20 @@ def linear_vae(seed: int) -> Outcome:
             Measure("mean bound, nats per event", best, float(bounds.mean()), 0.015),
             Measure("variance of the noise", float(variance), learned, 0.01),
             Measure("active units", Z, vae.active_units(x), 0),
-        )
+        ),
+        partial(_covariances, torch.cov(x.T, correction=0), vae, learned),
     )
+
+
+def _covariances(data: Tensor, vae: VAE, variance: float) -> list[Figure]:
+    w = cast(nn.Linear, cast(MLP, cast(Decoder, vae.decoder).net).layers[0]).weight.detach()
+    model = w[:D] @ w[:D].T + variance * torch.eye(D)
+    upper = torch.triu_indices(D, D)
+    exact, got = (c[upper[0], upper[1]].numpy() for c in (data, model))
+    order = np.argsort(exact)
+    lines = {"data": exact[order], "W W' + sigma^2 I": got[order]}
+    axes = ("covariance of the data", "covariance")
+    return [curves(exact[order], lines, axes, "Linear VAE", dots=("W W' + sigma^2 I",))]
 
 
 def importance_bound(seed: int) -> Outcome:
@@ -122,8 +134,16 @@ def kl_terms(seed: int) -> Outcome:
                 "largest |closed form - Monte Carlo|, std. errors", float(scores.abs().max()), 4.5
             ),
             error("sum over coordinates less the whole, nats", float(each), 1e-5),
-        )
+        ),
+        partial(_divergences, q.kl().numpy(), terms.mean(1).numpy()),
     )
+
+
+def _divergences(exact: Array, got: Array) -> list[Figure]:
+    order = np.argsort(exact)
+    lines = {"closed form": exact[order], "Monte Carlo": got[order]}
+    axes = ("closed form, nats", "KL, nats")
+    return [curves(exact[order], lines, axes, "KL of six laws", dots=("Monte Carlo",))]
 
 
 A_SLOPE = torch.tensor([[1.0, -2.0, 0.5]])
@@ -164,8 +184,16 @@ def conditional(seed: int) -> Outcome:
                 0.06,
             ),
             error("largest error of Cov[x | y], unseen y", float(errors[2]), 0.06),
-        )
+        ),
+        partial(_lines, asked.numpy(), means.numpy()),
     )
+
+
+def _lines(asked: Array, means: Array) -> list[Figure]:
+    """Draw the second entry of E[x | y], whose slope is the steepest."""
+    lines = {"exact": asked * float(A_SLOPE[0, 1]), "model": means[:, 1]}
+    axes = ("y; 0.75 was never seen", "E[x2 | y]")
+    return [curves(asked, lines, axes, "Conditional mean", dots=("model",))]
 
 
 def _conditional_draw(y: Tensor, rng: torch.Generator) -> Tensor:
