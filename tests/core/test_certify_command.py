@@ -64,7 +64,7 @@ def test_good_samples_pass_with_everything_asked(folder, tmp_path, capsys):
     assert code in (0, 3)
     assert record["verdict"] != "fail"
     assert record["cases"][0]["training_samples"] == 3000
-    assert len(record["cases"][0]["distances"]) == 13
+    assert len(record["cases"][0]["distances"]) == 14
     assert "index.html" in capsys.readouterr().out
     assert "provenance" in record
 

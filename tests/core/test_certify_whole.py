@@ -9,7 +9,7 @@ from emulant.certify import STANDARD, Case, Statistic, Tolerance, certify
 from emulant.certify.covariance import correlations, parameter_errors, variances
 from emulant.certify.distances import frechet
 from emulant.certify.evidence import Pair, permuted_sides
-from emulant.certify.memory import nearest, overlap, refuse_overlap
+from emulant.certify.memory import NearRepeats, nearest, overlap, refuse_overlap
 from emulant.errors import InputError
 
 K = 4
@@ -111,6 +111,19 @@ def test_repeated_samples_are_seen(normal):
     x = normal["samples"].copy()
     x[200:400] = x[:200]
     assert "repeated samples" in seen(x, normal["truth"])
+
+
+def test_near_repeats_are_counted(normal):
+    rng = np.random.default_rng(11)
+    x = normal["samples"].copy()
+    x[200:400] = x[:200] + 1e-4 * rng.normal(size=(200, K))
+    honest, faulty = (
+        NearRepeats(most=1500)(pair(s, normal["truth"]), np.random.default_rng(0))
+        for s in (normal["samples"], x)
+    )
+    assert abs(honest.excess) < 3 * honest.error
+    assert faulty.value == pytest.approx(400 / 1500, abs=0.03)
+    assert "repeated samples" not in seen(x, normal["truth"])  # none is exact
 
 
 def test_a_missing_mode_is_seen():

@@ -13,10 +13,12 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal
 
 from emulant import errors
 from emulant.certify.codec import plain, revive
+from emulant.certify.judge import verdict_of_number
+from emulant.certify.verdict import SEVERITY, Verdict, worst
 from emulant.errors import InputError
 from emulant.store.atomic import atomic_path
 
@@ -34,23 +36,9 @@ __all__ = [
     "Reweighted",
     "StatisticReport",
     "Verdict",
-    "worst",
 ]
 
 SCHEMA = "emulant-certificate/1"
-
-Verdict: TypeAlias = Literal["pass", "fail", "underpowered", "reported"]
-
-SEVERITY: dict[Verdict, int] = {"reported": 0, "pass": 1, "underpowered": 2, "fail": 3}
-
-
-def worst(verdicts: Sequence[Verdict]) -> Verdict:
-    """Return the gravest verdict; ``reported`` when there is none.
-
-    >>> worst(["pass", "underpowered", "pass"])
-    'underpowered'
-    """
-    return max(verdicts, key=SEVERITY.__getitem__, default="reported")
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,8 +229,6 @@ class Check:
 
         Its p-value is for a normal error and Bonferroni-corrected for ``family`` checks.
         """
-        from emulant.certify.judge import verdict_of_number
-
         verdict = verdict_of_number(value - expected, error, tolerance, family, alpha, level)
         return cls(name, value, expected, error, tolerance, verdict, note)
 

@@ -22,6 +22,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from emulant.certify.distances import squared_distances
 from emulant.certify.evidence import Evidence, Pair, permuted_sides
 from emulant.certify.statistic import Array, Tolerance
 
@@ -53,7 +54,7 @@ class Coverage:
             return None
         (a, _), (b, b_unit), (s, s_unit) = parts
         pooled = np.concatenate([s, b])
-        distance = np.sqrt(_squares(a, pooled))
+        distance = np.sqrt(squared_distances(a, pooled))
         sides = permuted_sides(s_unit, b_unit, self.replicates, rng)
         value = (
             self._recall(pooled, distance) if self.kind == "recall" else self._balls(a, distance)
@@ -71,7 +72,9 @@ class Coverage:
 
     def _balls(self, a: Array, distance: Array) -> Callable[[NDArray[np.bool_]], float]:
         """Return the measure of a set of rows against the balls of A."""
-        radius = np.partition(np.sqrt(_squares(a, a)), self.neighbours, axis=1)[:, self.neighbours]
+        radius = np.partition(np.sqrt(squared_distances(a, a)), self.neighbours, axis=1)[
+            :, self.neighbours
+        ]
         inside = distance <= radius[:, None]
         counts = np.asarray(inside.sum(axis=0))
 
@@ -86,7 +89,7 @@ class Coverage:
 
     def _recall(self, pooled: Array, distance: Array) -> Callable[[NDArray[np.bool_]], float]:
         """Return the share of A inside the balls of a set of rows."""
-        between = np.sqrt(_squares(pooled, pooled))
+        between = np.sqrt(squared_distances(pooled, pooled))
 
         def value(side: NDArray[np.bool_]) -> float:
             own = np.partition(between[np.ix_(side, side)], self.neighbours, axis=1)
@@ -111,10 +114,3 @@ def _three(
     i = rng.permutation(len(pair.x))[:size]
     truth = [(pair.y[j], pair.y_unit[j]) for j in chosen]
     return [*truth, (pair.x[i], pair.x_unit[i])]
-
-
-def _squares(x: Array, y: Array) -> Array:
-    """Return squared distances (n, m), exact zeros on equal rows."""
-    square: Array = (x**2).sum(1)[:, None] + (y**2).sum(1) - 2 * x @ y.T
-    square[square < 1e-9 * (1.0 + np.abs(square).max() * 1e-3)] = 0.0
-    return square

@@ -22,7 +22,14 @@ from numpy.typing import NDArray
 from emulant.certify.evidence import Evidence, Pair, from_null, permuted_sides
 from emulant.certify.statistic import Array, Tolerance
 
-__all__ = ["Energy", "Frechet", "MaximumMeanDiscrepancy", "SlicedWasserstein", "frechet"]
+__all__ = [
+    "Energy",
+    "Frechet",
+    "MaximumMeanDiscrepancy",
+    "SlicedWasserstein",
+    "frechet",
+    "squared_distances",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +44,8 @@ class MaximumMeanDiscrepancy:
     def __call__(self, pair: Pair, rng: np.random.Generator) -> Evidence:
         """Return MMD² and its null."""
         few = pair.thin(self.most, rng)
-        square = _squares(np.concatenate([few.x, few.y]))
+        pooled = np.concatenate([few.x, few.y])
+        square = squared_distances(pooled, pooled)
         width = np.median(square[np.triu_indices(len(square), 1)])
         kernel = np.exp(-square / (width if width > 0 else 1.0))
         return _quadratic(kernel, few, self.replicates, rng)
@@ -55,7 +63,8 @@ class Energy:
     def __call__(self, pair: Pair, rng: np.random.Generator) -> Evidence:
         """Return the energy distance and its null."""
         few = pair.thin(self.most, rng)
-        square = _squares(np.concatenate([few.x, few.y]))
+        pooled = np.concatenate([few.x, few.y])
+        square = squared_distances(pooled, pooled)
         return _quadratic(-np.sqrt(square), few, self.replicates, rng)
 
 
@@ -136,11 +145,15 @@ def _extrapolated(pair: Pair, rng: np.random.Generator) -> float:
     return float(np.polyfit(inverse, distance, 1)[1])
 
 
-def _squares(z: Array) -> Array:
-    """Return squared distances (N, N) between rows."""
-    norm = np.einsum("nk,nk->n", z, z)
-    square: Array = np.maximum(norm[:, None] + norm - 2 * z @ z.T, 0.0)
-    np.fill_diagonal(square, 0.0)
+def squared_distances(x: Array, y: Array) -> Array:
+    """Return squared distances (n, m) between rows, exact zeros on equal ones.
+
+    >>> squared_distances(np.array([[0.0], [3.0]]), np.array([[3.0]]))
+    array([[9.],
+           [0.]])
+    """
+    square: Array = (x**2).sum(1)[:, None] + (y**2).sum(1) - 2 * x @ y.T
+    square[square < 1e-9 * (1.0 + np.abs(square).max() * 1e-3)] = 0.0
     return square
 
 

@@ -43,8 +43,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri, stdtr, stdtrit
 
-from emulant.certify.certificate import Verdict
 from emulant.certify.statistic import Array
+from emulant.certify.verdict import Verdict
 
 __all__ = [
     "Worth",

@@ -7,6 +7,7 @@ r the 1 % quantile of d_y.
     copier       A = P(d_x < d_y) + ½ P(=): ½ when samples lie as far from training as truth does
     near copies  share(d_x ≤ r) − share(d_y ≤ r)
     repeats      share of samples that equal another sample, minus the same share of as much truth
+    near repeats the same with a neighbour within r', the 1 % quantile of truth's distances to truth
 
 The control matters: where truth itself repeats (ordered spins, small tables) so may an emulator.
 Held-out truth is refused when it overlaps the training set by more than chance. A fresh draw is in
@@ -23,11 +24,20 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
+from emulant.certify.distances import squared_distances
 from emulant.certify.evidence import Evidence, Pair, unit_mean
 from emulant.certify.statistic import Array, Tolerance
 from emulant.errors import InputError
 
-__all__ = ["Copier", "NearCopies", "Repeats", "nearest", "overlap", "refuse_overlap"]
+__all__ = [
+    "Copier",
+    "NearCopies",
+    "NearRepeats",
+    "Repeats",
+    "nearest",
+    "overlap",
+    "refuse_overlap",
+]
 
 OVERLAP_LIMIT = 0.05
 """Share of truth found in the training set, beyond chance, above which it is not held out."""
@@ -46,7 +56,7 @@ class Copier:
 
     def __call__(self, pair: Pair, rng: np.random.Generator) -> Evidence | None:
         """Return P(d_x < d_y); expected is one half."""
-        if pair.training is None:
+        if pair.training is None or pair.raw_y.dtype.kind not in "biuf":
             return None
         few = pair.thin(self.most, rng)
         dx, dy = nearest(few.raw_x, pair.training), nearest(few.raw_y, pair.training)
@@ -73,7 +83,7 @@ class NearCopies:
 
     def __call__(self, pair: Pair, rng: np.random.Generator) -> Evidence | None:
         """Return the share of samples within r of a training row; expected is that of truth."""
-        if pair.training is None:
+        if pair.training is None or pair.raw_y.dtype.kind not in "biuf":
             return None
         few = pair.thin(self.most, rng)
         dx, dy = nearest(few.raw_x, pair.training), nearest(few.raw_y, pair.training)
@@ -97,6 +107,25 @@ class Repeats:
         return _share(_repeated(few.raw_x), _repeated(few.raw_y), few, "")
 
 
+@dataclass(frozen=True, slots=True)
+class NearRepeats:
+    """Whether samples lie closer to each other than truth does to itself."""
+
+    tolerance: Tolerance | None = None
+    most: int = 2000
+    quantile: float = 0.01
+    name: str = "nearly repeated samples"
+
+    def __call__(self, pair: Pair, rng: np.random.Generator) -> Evidence | None:
+        """Return the share of samples within r' of another; expected is that of truth."""
+        few = pair.thin(min(self.most, len(pair.x), len(pair.y)), rng)
+        if few.raw_y.dtype.kind not in "biuf":
+            return None
+        dx, dy = _to_others(few.raw_x), _to_others(few.raw_y)
+        radius = np.quantile(dy, self.quantile, method="inverted_cdf")
+        return _share(dx <= radius, dy <= radius, few, f"within {radius:.4g}")
+
+
 def nearest(rows: NDArray[Any], training: NDArray[Any]) -> Array:
     """Return the Euclidean distance of each row (n, *X) to its nearest training row, (n,).
 
@@ -114,6 +143,15 @@ def nearest(rows: NDArray[Any], training: NDArray[Any]) -> Array:
         found[start : start + size] = np.argmin(norm - 2 * part @ t.T, axis=1)
     # once more without the cancellation of the expanded square, so that a copy is at 0
     return np.asarray(np.sqrt(((x - t[found]).astype(np.float64) ** 2).sum(axis=1)))
+
+
+def _to_others(rows: NDArray[Any]) -> Array:
+    """Return the Euclidean distance of each row (n, *X) to the nearest other row, (n,)."""
+    x = _flat(rows).astype(np.float64)
+    square = squared_distances(x, x)
+    np.fill_diagonal(square, np.inf)
+    found = np.argmin(square, axis=1)
+    return np.asarray(np.sqrt(((x - x[found]) ** 2).sum(axis=1)))
 
 
 def overlap(truth: NDArray[Any], training: NDArray[Any]) -> tuple[float, float]:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from emulant.certify.certificate import Verdict
+from emulant.certify.verdict import Verdict
 from emulant.store.atomic import atomic_path
 
 if TYPE_CHECKING:

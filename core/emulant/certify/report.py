@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from emulant.certify.certificate import worst
 from emulant.certify.figures import effect_figures
 from emulant.certify.page import Badge, Figure, Page, Section, Table
+from emulant.certify.verdict import SEVERITY, worst
 from emulant.certify.words import count, number, plain_verdict, signed, worth_words
 
 if TYPE_CHECKING:
@@ -130,9 +130,8 @@ def _worst(certificate: Certificate) -> Table:
             for s in case.statistics
             if s.name == name
         ]
-        order = ("reported", "pass", "underpowered", "fail")
         case, statistic, item = max(
-            entries, key=lambda row: (order.index(row[2].verdict), abs(row[2].effect or 0.0))
+            entries, key=lambda row: (SEVERITY[row[2].verdict], abs(row[2].effect or 0.0))
         )
         least = min((row[2] for row in entries), key=lambda b: b.worth_low)
         rows.append(

@@ -13,15 +13,16 @@ from scipy.special import stdtr
 
 from emulant.certify import judge
 from emulant.certify.case import Case, Settings, SideOf, named
-from emulant.certify.certificate import Distance, Verdict
+from emulant.certify.certificate import Distance
 from emulant.certify.classifier import ClassifierTest
 from emulant.certify.codec import tidy
 from emulant.certify.coverage import Coverage
 from emulant.certify.distances import Energy, Frechet, MaximumMeanDiscrepancy, SlicedWasserstein
 from emulant.certify.evidence import Evidence, Pair, TwoSample
-from emulant.certify.memory import Copier, NearCopies, Repeats, refuse_overlap
+from emulant.certify.memory import Copier, NearCopies, NearRepeats, Repeats, refuse_overlap
 from emulant.certify.network import NetworkTest
 from emulant.certify.statistic import Array, Samples, Statistic, Tolerance
+from emulant.certify.verdict import Verdict
 from emulant.certify.words import tolerance_words
 from emulant.errors import InputError
 from emulant.rng import numpy_rng
@@ -47,6 +48,7 @@ STANDARD: tuple[TwoSample, ...] = (
     Copier(),
     NearCopies(),
     Repeats(),
+    NearRepeats(),
     Coverage("density"),
     Coverage("recall", most=1000, replicates=50),
     MaximumMeanDiscrepancy(),
