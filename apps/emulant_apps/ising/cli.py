@@ -52,6 +52,7 @@ APP = App(
             (
                 "emulant ising validate states.npz --out report",
                 "emulant ising validate states.npz --truth truth.npz --out report",
+                "emulant ising validate states.npz --training training.npz --correct --out report",
             ),
         ),
         Command(
