@@ -77,7 +77,14 @@ def histograms(
         if exact is not None:
             axes.plot(edges, exact(edges), color=palette()[ROLES[0]], label="exact")
         for role, (name, row) in zip(ROLES[1:], samples.items(), strict=False):
-            axes.hist(row, edges.tolist(), density=True, histtype="step", color=palette()[role], label=name)
+            axes.hist(
+                row,
+                edges.tolist(),
+                density=True,
+                histtype="step",
+                color=palette()[role],
+                label=name,
+            )
         axes.set(xlabel=label, ylabel="density", title=title)
         axes.legend(fontsize=8)
         return figure(drawn, alt=f"{title}: {', '.join(samples)} over {label}")
