@@ -134,6 +134,8 @@ class SampleConfig:
     """Matter density today."""
     sigma8: float = 0.8
     """RMS of the linear density contrast in 8 Mpc/h today."""
+    like: Path | None = None
+    """Data set whose cosmologies held out of training are drawn instead, --count maps at each."""
     count: int = 100
     """Maps."""
     size: int = PIXELS

@@ -122,10 +122,7 @@ def simulate(
     progress: Callable[[int, int], None] | None = None,
 ) -> Maps:
     """Return the maps that ``config`` asks for, whatever the number of workers."""
-    if config.omega_m is not None and config.sigma8 is not None:
-        cosmologies: tuple[Cosmology, ...] = (Cosmology(config.omega_m, config.sigma8),)
-    else:
-        cosmologies = design(config.cosmologies)
+    cosmologies = _cosmologies(config)
     job = _Job(config, cosmologies, parts)
     count = len(cosmologies) * config.boxes
     found = chunked_map(
@@ -155,6 +152,12 @@ def simulate(
             "omega_b": cosmologies[0].omega_b,
         },
     )
+
+
+def _cosmologies(config: SimulateConfig) -> tuple[Cosmology, ...]:
+    if config.omega_m is not None and config.sigma8 is not None:
+        return (Cosmology(config.omega_m, config.sigma8),)
+    return design(config.cosmologies)
 
 
 def _part(job: _Job, index: int) -> Path:
@@ -258,10 +261,11 @@ def run(config: SimulateConfig) -> int:
     if config.device == "cuda":
         _device(config.device)
     require_memory(required_memory(config), f"--size {config.size}")
+    boxes = len(_cosmologies(config)) * config.boxes
     parts = config.out.with_name(config.out.name + ".boxes")
     if config.source == "nbody":
         new_directory(parts, overwrite=True)
-    with Progress("simulate", total=config.cosmologies * config.boxes) as progress:
+    with Progress("simulate", total=boxes) as progress:
         kept = parts if config.source == "nbody" else None
         maps = simulate(config, kept, progress.update)
     write_maps(config.out, maps)

@@ -47,13 +47,15 @@ def read_images(file: Path) -> tuple[NDArray[Any], float | None, dict[str, Any]]
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", AstropyWarning)
+            for sign in ("(?s).*truncated", "(?s).*corrupted"):
+                warnings.filterwarnings("error", sign, AstropyWarning)
             with fits.open(file, memmap=False) as opened:
                 found = [
                     (np.array(hdu.data), hdu.header.copy())
                     for hdu in opened
                     if hdu.is_image and hdu.data is not None and hdu.data.ndim in (2, 3)
                 ]
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, AstropyWarning) as error:
         reason = (str(error).splitlines() or ["unreadable"])[0]
         raise InputError(
             f"{file}: is truncated, damaged, or no FITS file ({reason}); take an intact copy"

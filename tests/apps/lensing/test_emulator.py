@@ -1,0 +1,193 @@
+"""The network, its sampler and its certificate."""
+
+import numpy as np
+import pytest
+import torch
+
+from emulant.errors import InputError
+from emulant.rng import torch_rng
+from emulant_apps.lensing.config import SimulateConfig, TrainConfig
+from emulant_apps.lensing.data import simulate
+from emulant_apps.lensing.field.grid import Patch, default_bands
+from emulant_apps.lensing.field.pixels import patch_power
+from emulant_apps.lensing.files import write_maps
+from emulant_apps.lensing.model import Filter, Model, Sizes, build
+from emulant_apps.lensing.sample import Emulator
+from emulant_apps.lensing.theory.convergence import Convergence
+from emulant_apps.lensing.theory.cosmology import Cosmology
+from emulant_apps.lensing.train import Pairs, calibrated_filter, train
+from emulant_apps.lensing.transport import MapFeatures, Transport
+from emulant_apps.lensing.validate import certificate, rows_of
+
+COSMOLOGIES = ((0.25, 0.9), (0.35, 0.7), (0.3, 0.8), (0.28, 0.75))
+
+
+def network(strength=0.02):
+    net = build(Sizes(width=8, blocks=1), 0)
+    with torch.no_grad():
+        net.last.weight.normal_(0, strength, generator=torch_rng(1))
+    return net
+
+
+def model(net, shape=None):
+    return Model(net, Sizes(width=8, blocks=1), shape or Filter.none(), 1.2, COSMOLOGIES, None, "x")
+
+
+@pytest.fixture(scope="module")
+def lognormal(tmp_path_factory):
+    """True lognormal maps of seven cosmologies, as a data set on disk."""
+    file = tmp_path_factory.mktemp("data") / "fields.h5"
+    config = SimulateConfig(out=file, source="lognormal", cosmologies=7, boxes=3, maps=12,
+                            workers=1)  # fmt: skip
+    write_maps(file, simulate(config))
+    return file
+
+
+def test_an_untrained_network_is_the_identity():
+    x = torch.randn(2, 1, 32, 32, generator=torch_rng(0))
+    assert torch.equal(Transport(8, 1)(x, torch.tensor([[0.3, 0.8]] * 2), x), x)
+
+
+def test_the_network_commutes_with_shifts_of_a_block():
+    net = network()
+    x, n = torch.randn(2, 1, 1, 32, 32, generator=torch_rng(0))
+    c = torch.tensor([[0.3, 0.8]])
+    moved = net(x.roll((4, 6), (2, 3)), c, n.roll((4, 6), (2, 3)))
+    assert torch.allclose(moved, net(x, c, n).roll((4, 6), (2, 3)), atol=1e-5)
+
+
+def test_large_scales_pass_unchanged():
+    """What the network adds holds no scale beyond its width, on maps of any size."""
+    net = network(0.2)
+    patch = Patch(256, 20.0)
+    x, n = torch.randn(2, 1, 1, 256, 256, generator=torch_rng(0))
+    change = (net(x, torch.tensor([[0.3, 0.8]]), n) - x)[0].detach().numpy()
+    power = patch.power(change)[0]
+    low = power[(patch.ell > 0) & (patch.ell < 40)].mean()
+    high = power[(patch.ell > 400) & (patch.ell < 800)].mean()
+    assert low < 1e-3 * high
+
+
+def test_features_of_standardised_maps_have_zero_mean_and_unit_scatter():
+    features = MapFeatures()
+    x = torch.randn(64, 1, 64, 64, generator=torch_rng(2))
+    features.standardise(x)
+    rows = features(x)
+    assert rows.shape == (64, features.length)
+    assert torch.allclose(rows.mean(0), torch.zeros(features.length), atol=0.01)
+
+
+def test_the_filter_gives_back_the_power_of_theory():
+    net = network(0.03)
+    shape = calibrated_filter(net, COSMOLOGIES, 0, count=8)
+    maps = Emulator(model(net, shape)).sample(0.3, 0.8, 200, seed=3)
+    bands = default_bands(maps.patch)
+    power = bands.mean(maps.patch.power(maps.kappa))
+    expected = bands.mean(patch_power(maps.patch, Convergence(Cosmology(0.3, 0.8)).spectrum))
+    error = power.std(0) / np.sqrt(len(maps))
+    assert np.all(np.abs(power.mean(0) - expected) < 4 * error + 0.02 * expected)
+    without = Emulator(model(net)).sample(0.3, 0.8, 100, seed=3)
+    raw = bands.mean(without.patch.power(without.kappa)).mean(0)
+    assert np.abs(raw / expected - 1).max() > 0.05
+
+
+@pytest.mark.parametrize("size", [16, 33, 96])
+def test_any_size_has_the_pixels_and_the_scatter_of_any_other(size):
+    maps = Emulator(model(network())).sample(0.3, 0.8, 6, size)
+    assert maps.kappa.shape == (6, size, size)
+    assert maps.patch.arcmin == pytest.approx(4.6875)
+    assert 0.004 < maps.kappa.std() < 0.02
+
+
+def test_wide_maps_have_no_seams_and_the_large_scales_of_theory():
+    """13 degrees across: modes below the training fundamental, and no step at multiples of 64."""
+    emulator = Emulator(model(network()))
+    maps = emulator.sample(0.3, 0.8, 16, 192, seed=5)
+    patch = maps.patch
+    power = patch.power(maps.kappa)
+    expected = patch_power(patch, Convergence(Cosmology(0.3, 0.8)).spectrum)
+    low = (patch.ell > 0.9 * patch.fundamental) & (patch.ell < 72)
+    ratio = power[:, low].mean() / expected[low].mean()
+    assert ratio == pytest.approx(1, abs=0.25)
+    steps = np.abs(np.diff(maps.kappa, axis=1)).mean((0, 2))
+    seams = steps[63::64]
+    assert np.all(np.abs(seams - steps.mean()) < 5 * steps.std())
+
+
+def test_chance_is_by_map_and_not_by_how_many():
+    emulator = Emulator(model(network()))
+    many = emulator.sample(0.3, 0.8, 40, seed=1)
+    few = emulator.sample(0.3, 0.8, 32, seed=1)
+    assert np.array_equal(many.kappa[:32], few.kappa)
+    assert not np.array_equal(many.kappa[0], many.kappa[1])
+    assert not np.array_equal(emulator.sample(0.3, 0.8, 1, seed=2).kappa[0], many.kappa[0])
+
+
+def test_maps_outside_the_trained_cosmologies_say_so():
+    emulator = Emulator(model(network()))
+    assert emulator.sample(0.3, 0.8, 1).notes["extrapolated"] is False
+    assert emulator.sample(0.45, 0.8, 1).notes["extrapolated"] is True
+    with pytest.raises(InputError, match="--omega-m"):
+        emulator.sample(1.5, 0.8, 1)
+    with pytest.raises(InputError, match="needs about"):
+        emulator.sample(0.3, 0.8, 1, 10**6)
+
+
+def test_noise_and_smoothing_change_what_they_should():
+    emulator = Emulator(model(network()))
+    plain = emulator.sample(0.3, 0.8, 20)
+    noisy = emulator.sample(0.3, 0.8, 20, noise=0.5)
+    added = noisy.kappa - plain.kappa
+    assert added.std() == pytest.approx(0.5 / 4.6875, rel=0.05)
+    assert emulator.sample(0.3, 0.8, 20, smoothing=10.0).kappa.std() < 0.8 * plain.kappa.std()
+
+
+def test_pairs_hold_true_maps_and_fields_of_one_cosmology_in_groups(lognormal):
+    from emulant_apps.lensing.data import split
+    from emulant_apps.lensing.files import read_maps
+
+    source = Pairs(split(read_maps(lognormal), "train"), 16)
+    batch = source.batch(0, torch_rng(0))
+    assert batch.x.shape == (16, 1, 64, 64)
+    assert batch.c.shape == (16, 3, 72, 72)
+    assert torch.equal(batch.c[:8, 1:].amax((0, 2, 3)), batch.c[:8, 1:].amin((0, 2, 3)))
+    both = torch.cat([source.batch(k, torch_rng(k)).c[:, 0] for k in range(6)])
+    assert float(both.std()) == pytest.approx(1, rel=0.1)
+    again = source.batch(0, torch_rng(0))
+    assert torch.equal(again.x, batch.x)
+
+
+def test_training_leaves_an_emulator_that_draws(lognormal, tmp_path):
+    config = TrainConfig(data=lognormal, out=tmp_path / "run", steps=2, device="cpu")
+    emulator = Emulator.load(train(config))
+    assert len(emulator.model.cosmologies) == 5
+    assert emulator.sample(0.3, 0.8, 2).kappa.shape == (2, 64, 64)
+    with pytest.raises(InputError, match="--resume"):
+        train(config)
+
+
+@pytest.mark.parametrize("preset", ["dcgan", "wgan"])
+def test_baselines_play_in_the_same_game(lognormal, tmp_path, preset):
+    config = TrainConfig(data=lognormal, out=tmp_path, preset=preset, steps=1, device="cpu")
+    emulator = Emulator.load(train(config))
+    assert np.isfinite(emulator.sample(0.3, 0.8, 3).kappa).all()
+    with pytest.raises(InputError, match="--size"):
+        emulator.sample(0.3, 0.8, 1, 128)
+
+
+def test_true_maps_never_fail_and_faults_are_found(lognormal):
+    """Lognormal maps against lognormal maps; then with 15 % more power, and without skewness."""
+
+    def fields(source, seed, maps=150):
+        return simulate(SimulateConfig(out=lognormal, source=source, omega_m=0.3, sigma8=0.8,
+                                       boxes=1, maps=maps, seed=seed, workers=1))  # fmt: skip
+
+    truth, other, gaussian = fields("lognormal", 1), fields("lognormal", 2), fields("gaussian", 3)
+    assert certificate(other, truth).verdict != "fail"
+    loud = rows_of(other)
+    loud.values[:, :8] *= 1.3
+    assert certificate(other, truth, loud).verdict == "fail"
+    found = certificate(gaussian, truth)
+    failed = {s.name for c in found.cases for s in c.statistics if s.verdict == "fail"}
+    assert "C_ℓ / theory" not in failed
+    assert {"peaks", "bispectrum / tree"} & failed
