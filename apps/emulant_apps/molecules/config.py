@@ -10,9 +10,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from tyro.conf import Positional
+
 from emulant.errors import InputError
 
-__all__ = ["PrepareConfig", "TrainConfig", "require_at_least"]
+__all__ = [
+    "AnaloguesConfig",
+    "ChainConfig",
+    "FilterConfig",
+    "FinetuneConfig",
+    "PrepareConfig",
+    "SampleConfig",
+    "TrainConfig",
+    "ValidateConfig",
+    "require_at_least",
+]
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 
@@ -62,9 +74,12 @@ class TrainConfig:
     """Molecules to train on: .smi, .csv, .tsv, .sdf, each also .gz. Default: the embedded set."""
     column: str | None = None
     """Column of SMILES in a table. Default: detected."""
-    preset: Literal["quick", "full", "cdn"] = "quick"
-    """quick: 100,000 molecules within ten minutes. full: the shipped weights. cdn: the sizes and
-    weights of Harel and Radinsky's own network."""
+    preset: Literal["quick", "full", "settle", "cdn"] = "quick"
+    """quick: 100,000 molecules within ten minutes. full: about an hour. settle: the last part of
+    full alone, for a run that was stopped, given by --start. cdn: the sizes and weights of Harel
+    and Radinsky's own network."""
+    start: Path | None = None
+    """Directory of a model, or of a stopped run, whose parameters to start from."""
     steps: int | None = None
     """Budget in steps of the VAE. Default: the preset's."""
     minutes: float | None = None
@@ -88,3 +103,183 @@ class TrainConfig:
             raise InputError(f"--minutes: must be above 0, got {self.minutes:g}")
         require_at_least(0, self.seed, "--seed")
         require_at_least(1, self.workers, "--workers")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChainConfig:
+    """Which checks there are, and which of them reject."""
+
+    sets: tuple[str, ...] = ("pains", "mcf", "brenk")
+    """Alerts to look for: pains, mcf, brenk, nih, nibr, chembl."""
+    hard: tuple[str, ...] = ("valid", "duplicate", "pains", "mcf")
+    """Checks that reject; the others are noted: valid, duplicate, corpus, drug, library, the sets,
+    custom, lipinski, veber, ghose, lead-like, rule-of-three, qed, sa, rings."""
+    custom: Path | None = None
+    """File of SMARTS of your own, one a line, then its name."""
+    severity: int = 1
+    """Alerts below this severity are not counted: 1 a note, 2 a warning, 3 a reason to discard."""
+    least_qed: float = 0.0
+    """Drug-likeness, 0 to 1, below which the check 'qed' fails."""
+    most_sa: float = 10.0
+    """Synthetic difficulty, 1 to 10, above which the check 'sa' fails."""
+    natural: bool = False
+    """Compute the likeness to natural products as well."""
+    library: Path | None = None
+    """File of molecules of your own: those in it fail 'library', the nearest is named."""
+
+    def __post_init__(self) -> None:
+        require_at_least(1, self.severity, "--chain.severity")
+        require_at_least(0, self.least_qed, "--chain.least-qed")
+        require_at_least(1, self.most_sa, "--chain.most-sa")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FilterConfig:
+    """Say what speaks against molecules, ours or not."""
+
+    molecules: Positional[str]
+    """File (.smi, .csv, .tsv, .sdf, each also .gz), or SMILES."""
+    out: Path
+    """Table to write (.csv, .parquet, .sdf, .smi), or a directory for tables, pictures and page."""
+    column: str | None = None
+    """Column of SMILES in a table. Default: detected."""
+    chain: ChainConfig = ChainConfig()
+    """The checks."""
+    workers: int | None = None
+    """Processes; the answers do not depend on it. Default: one a core."""
+
+    def __post_init__(self) -> None:
+        require_at_least(1, self.workers, "--workers")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleConfig:
+    """Draw new molecules from the learned prior."""
+
+    out: Path
+    """Table to write (.csv, .parquet, .sdf, .smi), or a directory for tables, pictures and page."""
+    count: int = 1000
+    """Candidates to keep; with --raw, strings to draw."""
+    raw: bool = False
+    """Write every decoded string, valid or not, and judge none."""
+    temperature: float = 0.0
+    """0: the likeliest token each time; 1: the network's own law."""
+    masked: bool = False
+    """Let only grammatical tokens be said, and draw again what is still no molecule."""
+    prior: Literal["learned", "normal"] = "learned"
+    """learned: the flow fitted to the codes; normal: N(0, I)."""
+    model: Path | None = None
+    """Directory of a trained model. Default: the shipped weights."""
+    chain: ChainConfig = ChainConfig()
+    """The checks."""
+    seed: int = 0
+    """Seed of every random stream."""
+    workers: int | None = None
+    """Processes; the molecules do not depend on it. Default: one a core."""
+
+    def __post_init__(self) -> None:
+        require_at_least(1, self.count, "--count")
+        require_at_least(0, self.temperature, "--temperature")
+        require_at_least(0, self.seed, "--seed")
+        require_at_least(1, self.workers, "--workers")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnaloguesConfig:
+    """Draw new molecules around prototypes."""
+
+    prototypes: Positional[str]
+    """SMILES of a prototype, several with spaces between, or a file of them."""
+    out: Path
+    """Table to write (.csv, .parquet, .sdf, .smi), or a directory for tables, pictures and page."""
+    count: int = 200
+    """Strings to draw around each prototype."""
+    diversity: float = 1.5
+    """Knob D: 1 stays within the prototype's own code, more goes further away."""
+    temperature: float = 0.0
+    """0: the likeliest token each time; 1: the network's own law."""
+    masked: bool = False
+    """Let only grammatical tokens be said, and draw again what is still no molecule."""
+    model: Path | None = None
+    """Directory of a trained model. Default: the shipped weights."""
+    chain: ChainConfig = ChainConfig()
+    """The checks."""
+    seed: int = 0
+    """Seed of every random stream."""
+    workers: int | None = None
+    """Processes; the molecules do not depend on it. Default: one a core."""
+
+    def __post_init__(self) -> None:
+        require_at_least(1, self.count, "--count")
+        require_at_least(0, self.diversity, "--diversity")
+        require_at_least(0, self.temperature, "--temperature")
+        require_at_least(0, self.seed, "--seed")
+        require_at_least(1, self.workers, "--workers")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValidateConfig:
+    """Judge strings of any generator: MOSES's metrics, and a certificate."""
+
+    strings: Positional[Path]
+    """File of strings (.csv with a column smiles, .smi), as drawn, valid or not."""
+    out: Path
+    """Directory to write: certificate.json, index.html, metrics.json; new or empty."""
+    truth: Path | None = None
+    """File of true molecules, held out. Default: the embedded test set of MOSES."""
+    training: Path | None = None
+    """File of the molecules trained on. Default: the embedded training set."""
+    model: Path | None = None
+    """Directory of the model that drew them, whose codes are judged as well: nats, active units,
+    reconstruction, and whether the latent decides."""
+    pretrained: bool = False
+    """Judge the codes of the shipped weights."""
+    fcd: bool = True
+    """Compute the Fréchet ChemNet distance, where fcd_torch is installed and there are enough."""
+    seed: int = 0
+    """Seed of the bootstrap."""
+    workers: int | None = None
+    """Processes; the certificate does not depend on it. Default: one a core."""
+
+    def __post_init__(self) -> None:
+        require_at_least(0, self.seed, "--seed")
+        require_at_least(1, self.workers, "--workers")
+        if self.pretrained and self.model is not None:
+            raise InputError("--pretrained: name one model; leave out --model, or this")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinetuneConfig:
+    """Bring a model nearer to a handful of molecules, and stop before it forgets the rest."""
+
+    data: Path
+    """The molecules, 5 to 5,000: .smi, .csv, .tsv, .sdf, each also .gz."""
+    out: Path
+    """Directory of the new model; new or empty."""
+    column: str | None = None
+    """Column of SMILES in a table. Default: detected."""
+    model: Path | None = None
+    """Directory of the model to start from. Default: the shipped weights."""
+    steps: int = 200
+    """Most steps; the guard may stop sooner."""
+    rate: float = 3e-4
+    """Highest learning rate."""
+    mixed: float = 0.5
+    """Share of every batch that comes from the embedded corpus, so that it is not forgotten."""
+    patience: float = 0.05
+    """Rise of the misfit of held-out corpus molecules, in parts, at which training stops."""
+    seed: int = 0
+    """Seed of every random stream."""
+    device: Device = "auto"
+    """Where to compute."""
+    workers: int | None = None
+    """Processes that read and standardise molecules. Default: one a core."""
+
+    def __post_init__(self) -> None:
+        require_at_least(1, self.steps, "--steps")
+        require_at_least(0, self.seed, "--seed")
+        require_at_least(1, self.workers, "--workers")
+        if not 0 <= self.mixed < 1:
+            raise InputError(f"--mixed: must lie in [0, 1), got {self.mixed:g}")
+        if not (self.rate > 0 and self.patience > 0):
+            raise InputError("--rate and --patience: must be above 0")

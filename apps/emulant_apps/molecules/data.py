@@ -24,7 +24,15 @@ from emulant_apps.molecules.chemistry.entries import (
 )
 from emulant_apps.molecules.formats import Entry, File, decoded, lines_of, open_bytes
 
-__all__ = ["Dropped", "Molecules", "read_molecules", "read_smiles", "standardised", "write_dropped"]
+__all__ = [
+    "Dropped",
+    "Molecules",
+    "read_molecules",
+    "read_smiles",
+    "read_strings",
+    "standardised",
+    "write_dropped",
+]
 
 CHUNK = 256
 SMILES_NAMES = ("smiles", "canonical_smiles", "isomeric_smiles", "smi", "structure", "molecule")
@@ -91,11 +99,11 @@ def read_molecules(
     """
     file = open_bytes(path)
     if file.suffix in SD:
-        entries, source = _records(file), str(path)
+        entries, source = _records(file), path.name
     elif file.suffix in TABLES:
         entries, source = _table(file, column)
     elif file.suffix in TEXTS:
-        entries, source = _text(file), str(path)
+        entries, source = _text(file), path.name
     else:
         known = ", ".join(sorted(SD | TABLES | TEXTS))
         raise InputError(f"{path}: unknown extension '{file.suffix}'; use {known}, or one with .gz")
@@ -114,6 +122,26 @@ def read_molecules(
 def read_smiles(path: Path, column: str | None = None, workers: int | None = None) -> list[str]:
     """Return the canonical SMILES of a file's molecules; see :func:`read_molecules`."""
     return list(read_molecules(path, column, workers=workers).smiles)
+
+
+def read_strings(path: Path) -> list[str]:
+    """Return the strings of a file as they stand, molecules or not: what a generator said.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, or has no column ``smiles``.
+    """
+    file = open_bytes(path)
+    if file.suffix in TABLES:
+        entries, _ = _table(file, "smiles")
+    elif file.suffix in TEXTS:
+        entries = [Entry(n, line.strip()) for n, line in lines_of(decoded(file)) if line.strip()]
+    else:
+        raise InputError(f"{path}: strings come as .csv with a column smiles, or as .smi")
+    if not entries:
+        raise InputError(f"{path}: is empty; give the strings that a generator drew")
+    return [entry.text for entry in entries]
 
 
 def standardised(
@@ -200,7 +228,7 @@ def _table(file: File, column: str | None) -> tuple[list[Entry], str]:
     except csv.Error as error:
         raise InputError(f"{file.path}: is not a table of text: {error}") from error
     if not rows:
-        return [], str(file.path)
+        return [], file.path.name
     head = [cell.strip() for cell in rows[0][1]]
     at, headed = _column(file.path, head, rows, column)
     body = rows[1:] if headed else rows
@@ -211,7 +239,7 @@ def _table(file: File, column: str | None) -> tuple[list[Entry], str]:
         called = row[name].strip() if name is not None and name < len(row) else ""
         entries.append(Entry(number, cell, called))
     label = head[at] if headed else f"{at + 1}"
-    return entries, f"{file.path}, column {label}"
+    return entries, f"{file.path.name}, column {label}"
 
 
 def _column(

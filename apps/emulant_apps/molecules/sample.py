@@ -281,3 +281,27 @@ def _one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def codes_of_strings(
+    emulator: Emulator, strings: Sequence[str]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return KL(q || N(0, I)) in nats (n,) and the mean codes (n, Z) of strings that it reads."""
+    rows = emulator.model.sizes.vocabulary.encode(strings).rows
+    kl, means = [], []
+    with evaluating(emulator.model.vae), _one_thread():
+        for start in range(0, len(rows), CHUNK):
+            q = emulator.model.vae.encode(torch.from_numpy(rows[start : start + CHUNK]).long())
+            kl.append(q.kl().double().numpy())
+            means.append(q.mean.double().numpy())
+    return np.concatenate(kl), np.concatenate(means)
+
+
+def decode_pairs(emulator: Emulator, count: int, seed: int) -> tuple[list[str], list[str]]:
+    """Return two strings at temperature one of each of ``count`` latents of the prior."""
+    rng = torch_rng(seed, "molecules pairs")
+    with evaluating(emulator.model.vae), _one_thread():
+        z = emulator.model.draw_latents(count, rng)
+        first, _ = _once(emulator.model, z, 1.0, False, rng)
+        second, _ = _once(emulator.model, z, 1.0, False, rng)
+    return first, second

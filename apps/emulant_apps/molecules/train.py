@@ -24,11 +24,12 @@ from emulant.methods.game import evaluating
 from emulant.methods.vae import VAE
 from emulant.rng import derive, numpy_rng, torch_rng
 from emulant.store.provenance import current
+from emulant.store.tensors import load_tensors
 from emulant.train import Optimiser, Plan, Resampled, begun, fit
 from emulant.train.plan import Precision
 from emulant_apps.molecules.bank import Strings
 from emulant_apps.molecules.config import TrainConfig
-from emulant_apps.molecules.model import Codes, build, build_prior, save_model
+from emulant_apps.molecules.model import FILE, Codes, build, build_prior, load_model, save_model
 from emulant_apps.molecules.networks import Kind, Sizes
 from emulant_apps.molecules.vocabulary import Vocabulary
 
@@ -83,6 +84,9 @@ class Recipe:
 PRESETS: Mapping[str, Recipe] = {
     "quick": Recipe(molecules=100_000, steps=5_000, codes=50_000, code_steps=1_500),
     "full": Recipe(),
+    "settle": Recipe(
+        steps=4_000, rate=2e-3, beta=0.15, corners=((0.1, 1.0),), codes=120_000, code_steps=2_000
+    ),
     "cdn": Recipe(
         kind="cdn",
         latent=300,
@@ -95,7 +99,7 @@ PRESETS: Mapping[str, Recipe] = {
         codes=0,
     ),
 }
-"""quick: within ten minutes. full: the shipped weights. cdn: Harel and Radinsky's own sizes."""
+"""quick: within ten minutes. settle: what ends a run that was stopped. cdn: the published one."""
 
 
 def run(config: TrainConfig) -> int:
@@ -139,6 +143,8 @@ def fit_strings(
     """Fit the VAE; return it with its averaged parameters, and the hash of its data."""
     bank = Strings(rows, recipe.batch, recipe.latent, recipe.noisy)
     vae = build(sizes, config.seed, recipe.beta, Ramp(recipe.steps, recipe.corners))
+    if config.start is not None:
+        _start_from(config.start, vae, sizes)
     plan = Plan(
         {"autoencoder": Optimiser(recipe.rate, clip=5.0, warmup=min(200, recipe.steps))},
         steps=recipe.steps,
@@ -179,6 +185,24 @@ def fit_codes(recipe: Recipe, vae: VAE, rows: NDArray[np.uint8], config: TrainCo
     fitted = fit(flow, bank, plan, place, config.resume and begun(place), device=config.device)
     flow.load_state_dict(dict(fitted.ema_state))
     return Codes(flow.cpu().eval(), mean, scatter)
+
+
+def _start_from(directory: Path, vae: VAE, sizes: Sizes) -> None:
+    """Give ``vae`` the parameters of a model, or the averaged ones of a stopped run."""
+    if (directory / FILE).exists():
+        model = load_model(directory)
+        known = model.sizes
+        state: Mapping[str, Tensor] = model.vae.state_dict()
+    else:
+        stored = load_tensors(directory / "vae" / "checkpoint.safetensors").tensors
+        state = {k.removeprefix("average/"): v for k, v in stored.items() if "average/" in k}
+        known = sizes
+    try:
+        vae.load_state_dict(dict(state) | {"steps_played": torch.zeros((), dtype=torch.int64)})
+    except RuntimeError as error:
+        raise InputError(f"--start {directory}: is a model of other sizes") from error
+    if known != sizes:
+        raise InputError(f"--start {directory}: knows other tokens than these molecules use")
 
 
 def codes_of(vae: VAE, rows: NDArray[np.uint8], rng: torch.Generator | None) -> Tensor:

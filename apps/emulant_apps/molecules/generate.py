@@ -1,0 +1,153 @@
+"""``emulant molecules sample`` and ``analogues``: strings drawn, judged, ranked and written."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import math
+import sys
+from collections.abc import Sequence
+
+from emulant.errors import PASS, InputError
+from emulant.progress import Progress
+from emulant.store import Provenance, atomic_path, current, write_json
+from emulant_apps.molecules.candidates import candidates_of, chain_of, deliver, prepare_out
+from emulant_apps.molecules.config import AnaloguesConfig, SampleConfig
+from emulant_apps.molecules.filter import read, recorded
+from emulant_apps.molecules.sample import CHUNK, Drawn, Emulator, Mode, is_molecule
+from emulant_apps.molecules.tables import SUFFIXES, Candidate
+
+__all__ = ["emulator_of", "run_analogues", "run_sample"]
+
+MOST_ROUNDS = 20
+"""Rounds of drawing before a chain that keeps too little is reported."""
+
+
+def emulator_of(config: SampleConfig | AnaloguesConfig) -> Emulator:
+    """Return the emulator that a command names."""
+    return Emulator.pretrained() if config.model is None else Emulator.load(config.model)
+
+
+def run_sample(config: SampleConfig) -> int:
+    """Run ``emulant molecules sample``."""
+    prepare_out(config.out)
+    emulator = emulator_of(config)
+    mode = Mode(config.temperature, config.masked, config.prior)
+    made = current("molecules sample", config, config.seed, weights=emulator.model.content)
+    if config.raw:
+        with Progress("sample", math.ceil(config.count / CHUNK)) as progress:
+            drawn = emulator.sample(
+                config.count, config.seed, mode, config.workers, progress=progress.update
+            )
+        _write_raw(config, drawn, made)
+        sys.stdout.write(f"{_told(drawn, mode)}\n{len(drawn.strings):,} strings: {config.out}\n")
+        return PASS
+    chain = chain_of(config.chain, config.workers)
+    parts: list[Drawn] = []
+    candidates: list[Candidate] = []
+    kept, asked = 0, 0
+    while kept < config.count and len(parts) < MOST_ROUNDS:
+        short = config.count - kept
+        size = math.ceil(1.1 * short / max(0.05, kept / max(1, asked) if asked else 0.8))
+        size = math.ceil(size / CHUNK) * CHUNK  # whole chunks, so that rounds join without a seam
+        parts.append(emulator.sample(size, config.seed, mode, config.workers, start=asked))
+        asked += size
+        strings = [text for part in parts for text in part.strings]
+        scores = [value for part in parts for value in part.log_likelihood.tolist()]
+        candidates = candidates_of(strings, chain, config.workers, scores=scores)
+        kept = sum(candidate.found.kept for candidate in candidates)
+    drawn = _together(parts)
+    candidates = _first(candidates, config.count)
+    if kept < config.count:
+        sys.stderr.write(f"sample: only {kept:,} of {asked:,} strings were kept; ask for less\n")
+    lead = _told(drawn, mode)
+    deliver(config.out, "New molecules", lead, candidates, made, config.count)
+    return PASS
+
+
+def run_analogues(config: AnaloguesConfig) -> int:
+    """Run ``emulant molecules analogues``."""
+    prepare_out(config.out)
+    emulator = emulator_of(config)
+    chain = chain_of(config.chain, config.workers)
+    molecules, fingerprint = read(config.prototypes, None, config.workers)
+    words = emulator.model.sizes.vocabulary.encode(molecules.smiles)
+    for index, why in words.unknown:
+        sys.stderr.write(f"analogues: {molecules.smiles[index]} left out: {why}\n")
+    prototypes = [molecules.smiles[k] for k in words.kept.tolist()]
+    if not prototypes:
+        raise InputError(
+            f"'{config.prototypes}': the model cannot read it: {words.unknown[0][1]}; "
+            "train one on such molecules with 'emulant molecules train --data'"
+        )
+    mode = Mode(config.temperature, config.masked)
+    drawn = emulator.analogues(
+        prototypes, config.count, config.seed, config.diversity, mode, config.workers
+    )
+    around = [prototypes[k] for k in drawn.origin]
+    scores = drawn.log_likelihood.tolist()
+    found = candidates_of(drawn.strings, chain, config.workers, (), around, scores)
+    known = set(prototypes)
+    others = [c for c in found if c.found.smiles not in known]
+    again = len(found) - len(others)
+    lead = f"{_told(drawn, mode)} {again:,} were a prototype itself."
+    made = current(
+        "molecules analogues",
+        dataclasses.replace(config, prototypes=recorded(config.prototypes)),
+        config.seed,
+        data=fingerprint,
+        weights=emulator.model.content,
+    )
+    deliver(config.out, f"Analogues of {', '.join(prototypes[:3])}", lead, others, made)
+    return PASS
+
+
+def _first(candidates: Sequence[Candidate], count: int) -> list[Candidate]:
+    """Return the candidates up to the one that completes ``count`` kept ones."""
+    kept = 0
+    for place, candidate in enumerate(candidates, 1):
+        kept += candidate.found.kept
+        if kept == count:
+            return list(candidates[:place])
+    return list(candidates)
+
+
+def _together(parts: Sequence[Drawn]) -> Drawn:
+    import numpy as np
+
+    return Drawn(
+        tuple(text for part in parts for text in part.strings),
+        np.concatenate([part.log_likelihood for part in parts]),
+        sum(part.redrawn for part in parts),
+    )
+
+
+def _told(drawn: Drawn, mode: Mode) -> str:
+    """Say how the strings were drawn, and how many of them are molecules."""
+    how = "greedy" if mode.temperature == 0 else f"at temperature {mode.temperature:g}"
+    raw = f"{len(drawn.strings):,} strings drawn {how}, {drawn.valid:.1%} of them molecules"
+    if mode.masked:
+        return f"{raw} (masked; {drawn.redrawn:,} drawings repeated)."
+    return f"{raw} (raw)."
+
+
+def _write_raw(config: SampleConfig, drawn: Drawn, made: Provenance) -> None:
+    """Write every decoded string with its likelihood, and whether it is a molecule."""
+    if config.out.suffix.lower() not in SUFFIXES:
+        place = config.out / "strings.csv"
+    elif config.out.suffix.lower() in (".csv", ".smi"):
+        place = config.out
+    else:
+        raise InputError(f"{config.out}: raw strings are written as .csv or .smi")
+    rows = zip(drawn.strings, drawn.log_likelihood.tolist(), strict=True)
+    text = io.StringIO()
+    if place.suffix == ".smi":
+        text.writelines(f"{string}\n" for string in drawn.strings)
+    else:
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["smiles", "log_likelihood", "valid"])
+        writer.writerows([s, round(value, 3), int(is_molecule(s))] for s, value in rows)
+    with atomic_path(place) as temporary:
+        temporary.write_text(text.getvalue(), encoding="utf-8")
+    write_json(place.with_name(f"{place.name}.manifest.json"), made)
