@@ -272,6 +272,42 @@ def test_the_same_seed_gives_the_same_bytes_whatever_the_workers(folder, tmp_pat
     assert len(pages) == 1
 
 
+TEXTS = """
+import numpy as np
+from emulant.certify import Statistic, Tolerance
+
+def sizes(texts):
+    return np.array([[len(t), t.count("C")] for t in texts], dtype=float)
+
+statistics = [Statistic("size", sizes, labels=("letters", "carbons"), tolerance=Tolerance(0.5))]
+"""
+
+
+def test_a_column_of_texts_is_judged_by_statistics_that_read_it(tmp_path, monkeypatch):
+    rng = np.random.default_rng(6)
+
+    def molecules(n, longest):
+        return np.array(["C" * 3 + "".join(rng.choice(list("CNO"), 4 + k % longest)) + f"[{k}]"
+                         for k in rng.integers(10**6, size=n)])  # fmt: skip
+
+    texts = {name: molecules(500, 9) for name in ("own", "true", "training")}
+    texts["own"][:100] = texts["training"][:100]
+    for name, values in texts.items():
+        write_table(tmp_path / f"{name}.csv", {"smiles": values})
+    (tmp_path / "texts.py").write_text(TEXTS, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    line = "own.csv true.csv --training training.csv --statistics texts.py:statistics"
+    main(["certify", *line.split(), "--out", "out", "--workers", "1"])
+    case = json.loads((tmp_path / "out" / "certificate.json").read_text("utf-8"))["cases"][0]
+    assert [b["label"] for b in case["statistics"][0]["bins"]] == ["letters", "carbons"]
+    verdicts = {d["name"]: d["verdict"] for d in case["distances"]}
+    assert verdicts["near copies of training"] == "fail"
+    assert verdicts["classifier"] != "fail"
+    assert "network" not in verdicts
+    status, _ = certified(tmp_path, tmp_path / "plain", monkeypatch, "own.csv true.csv")
+    assert status == BAD_INPUT  # nothing reads texts by default
+
+
 def test_what_is_written_as_csv_is_read_by_others(tmp_path):
     write_table(tmp_path / "a.csv", {"x": np.array([0.1, 2.0]), "y": np.array(["a, b", 'c "d"'])})
     with (tmp_path / "a.csv").open(newline="", encoding="utf-8") as opened:

@@ -112,7 +112,7 @@ def run(config: CertifyConfig) -> int:
         )
         for p in paths
     ]
-    arrays, names = as_numbers(files)
+    arrays, names = as_numbers(files, texts=config.statistics is not None)
     for path, array in zip(paths, arrays, strict=True):
         _require_finite(path, array)
     _require_different(config, arrays)
@@ -184,6 +184,8 @@ def _scales(config: CertifyConfig, arrays: list[NDArray[Any]], names: tuple[str,
     """Return a note on every column, or the array, whose size speaks of another unit."""
     import numpy as np
 
+    if arrays[0].dtype.kind == "U":
+        return []
     sides = [a.reshape(len(a), -1) for a in arrays[:2]]
     if not names:
         sides = [a.reshape(-1, 1) for a in sides]

@@ -3,7 +3,8 @@
 The first axis is the sample; what a file of arrays holds beside its samples are arrays as long
 as they: ``groups`` (independent unit of each sample) and ``log_weight`` (log importance weight).
 A table's columns are numbers, or words: each word becomes a column of 0 and 1, so that every
-sample is a row of numbers.
+sample is a row of numbers. A table of one column of texts (molecules, say) stays texts (n,), for
+statistics that understand them.
 
 Where samples were made under several conditions, an array or column names them. It has one entry
 a sample, or it has one entry, all different, for each step of a first axis: samples are then
@@ -113,8 +114,15 @@ def has(path: Path, name: str) -> bool:
     return name in load_arrays(path).arrays
 
 
-def as_numbers(files: Sequence[Samples]) -> tuple[list[NDArray[Any]], tuple[str, ...]]:
+def as_numbers(
+    files: Sequence[Samples], texts: bool = False
+) -> tuple[list[NDArray[Any]], tuple[str, ...]]:
     """Return the samples of files that belong together as arrays, and the names of columns.
+
+    Parameters
+    ----------
+    texts
+        Leave a table's only column as it is where it holds texts.
 
     Raises
     ------
@@ -144,6 +152,9 @@ def as_numbers(files: Sequence[Samples]) -> tuple[list[NDArray[Any]], tuple[str,
                     f"{f.path} of shape {a.shape[1:]}"
                 )
         return arrays, ()
+    only = [next(iter(f.columns.values())) for f in files]
+    if texts and len(first.columns) == 1 and all(c.dtype.kind == "U" for c in only):
+        return only, tuple(first.columns)
     names: list[str] = []
     parts: list[list[Array]] = [[] for _ in files]
     for name in first.columns:
@@ -157,7 +168,7 @@ def as_numbers(files: Sequence[Samples]) -> tuple[list[NDArray[Any]], tuple[str,
         if len(words) > MOST_WORDS:
             raise InputError(
                 f"{first.path}: column '{name}' holds {len(words)} different words; drop it, "
-                "or mend its numbers"
+                "or mend its numbers, or bring --statistics that read texts"
             )
         for word in words:
             names.append(f"{name} = {word}")

@@ -83,9 +83,12 @@ class NearCopies:
 
     def __call__(self, pair: Pair, rng: np.random.Generator) -> Evidence | None:
         """Return the share of samples within r of a training row; expected is that of truth."""
-        if pair.training is None or pair.raw_y.dtype.kind not in "biuf":
+        if pair.training is None:
             return None
         few = pair.thin(self.most, rng)
+        if few.raw_y.dtype.kind not in "biuf":  # texts have no distance: equal or not
+            own, true = (np.isin(side, pair.training) for side in (few.raw_x, few.raw_y))
+            return _share(own, true, few, f"{int(own.sum())} of {len(own)} equal a training row")
         dx, dy = nearest(few.raw_x, pair.training), nearest(few.raw_y, pair.training)
         radius = np.quantile(dy, self.quantile, method="inverted_cdf")
         exact = int((dx == 0).sum())
@@ -160,8 +163,9 @@ def overlap(truth: NDArray[Any], training: NDArray[Any]) -> tuple[float, float]:
     >>> overlap(np.array([[1.0], [2.0]]), np.array([[2.0], [3.0]]))
     (0.5, 0.0)
     """
-    known, times = np.unique(_keys(training), return_counts=True)
-    found = np.isin(_keys(truth), known).mean()
+    kind = np.result_type(truth, training)  # texts of two files differ in width
+    known, times = np.unique(_keys(training.astype(kind)), return_counts=True)
+    found = np.isin(_keys(truth.astype(kind)), known).mean()
     return float(found), float(1.0 - (times == 1).sum() / len(training))
 
 
@@ -195,7 +199,9 @@ def _flat(rows: NDArray[Any]) -> NDArray[np.float32]:
 
 def _keys(rows: NDArray[Any]) -> NDArray[Any]:
     """Return one opaque, comparable value per row."""
-    flat = np.ascontiguousarray(rows.reshape(len(rows), -1)) + 0  # -0.0 becomes 0.0
+    flat = np.ascontiguousarray(rows.reshape(len(rows), -1))
+    if flat.dtype.kind != "U":
+        flat = flat + 0  # -0.0 becomes 0.0
     return flat.view(np.dtype((np.void, flat.dtype.itemsize * flat.shape[1]))).ravel()
 
 

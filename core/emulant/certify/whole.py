@@ -95,12 +95,15 @@ def space_of(
     """
     if features is not None:
         chosen = [Statistic("features", features)]
-    elif int(np.prod(samples.shape[1:])) <= RAW_FEATURES:
+    elif samples.dtype.kind in "biuf" and int(np.prod(samples.shape[1:])) <= RAW_FEATURES:
         chosen = [Statistic("samples", lambda x: x.reshape(len(x), -1))]
     else:
         chosen = [s for s in statistics if not s.whole]
     if not chosen:
-        raise InputError(f"case {case.label}: samples are large; name features to compare")
+        raise InputError(
+            f"case {case.label}: samples are large, or texts, and no statistic has features; give "
+            "some, or ask for --quick"
+        )
     parts = [named(case, s, side, partial(s.rows, samples)) for s in chosen]
     rows: Array = np.concatenate(parts, axis=1)
     if not np.isfinite(rows).all():
