@@ -18,6 +18,7 @@ from importlib import import_module
 
 _HOMES = {
     "ACGANClassifier": "contracts.adversarial",
+    "BlendedClassifier": "contracts.baselines",
     "BoostedClassifier": "contracts.baselines",
     "ChainedEquationsImputer": "contracts.chained",
     "GAINImputer": "contracts.networks",

@@ -230,8 +230,6 @@ class SynthesiseConfig:
     """New directory of the certificate. Default: beside --out, with the ending -certificate."""
     generator: Literal["copula", "acgan"] = "copula"
     """copula: a Gaussian copula; acgan: the seed's network, which needs an --outcome."""
-    epsilon: float | None = None
-    """Budget of differential privacy of acgan's critic, at delta 1/n; None for no privacy."""
     steps: int = 1500
     """Training steps of acgan."""
     schema: Path | None = None
@@ -247,7 +245,3 @@ class SynthesiseConfig:
         require_at_least(0, self.seed, "--seed")
         if self.generator == "acgan" and self.outcome is None:
             raise InputError("--generator acgan: needs an --outcome, whose classes it draws")
-        if self.epsilon is not None and self.generator != "acgan":
-            raise InputError("--epsilon: needs --generator acgan")
-        if self.epsilon is not None and not self.epsilon > 0:
-            raise InputError(f"--epsilon: must be positive, got {self.epsilon:g}")

@@ -24,7 +24,14 @@ from emulant_apps.records.data import (
 )
 from emulant_apps.records.files import write_cells
 from emulant_apps.records.pictures import densities, missing_map
-from emulant_apps.records.pipeline import imputer, load_model, nominal_of, save_model, settled
+from emulant_apps.records.pipeline import (
+    imputer,
+    load_model,
+    nominal_of,
+    require_free,
+    save_model,
+    settled,
+)
 from emulant_apps.records.report import audit_section
 from emulant_apps.records.schema import Column, read_schema
 from emulant_apps.records.words import say, share
@@ -36,6 +43,7 @@ Array = NDArray[np.float64]
 
 def run(config: ImputeConfig) -> int:
     """Run ``emulant records impute``."""
+    require_free(config.out)
     table, columns, estimator, record = _prepared(config)
     modelled = table.take([c.name for c in columns])
     missing = modelled.missing

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -21,12 +21,14 @@ from torch import Tensor, nn
 from torch import distributions as laws
 from torch.nn.functional import cross_entropy
 
+from emulant.conditions import class_index
 from emulant.latents import Normal, Pushforward
 from emulant.likelihoods import Head
 from emulant.methods.adversarial import R1
 from emulant.methods.auxiliary_classifier_gan import ACGAN
+from emulant.methods.critic_bill import critic_bill
 from emulant.methods.denoising_autoencoder import DenoisingAutoencoder, StackedDenoisingAutoencoder
-from emulant.methods.game import Method
+from emulant.methods.game import Draws, Method
 from emulant.nets.classifying import ClassifyingCritic
 from emulant.nets.initial import initial_parameters
 from emulant.nets.mlp import MLP
@@ -37,14 +39,28 @@ from emulant_apps.records.gain import GAIN
 from emulant_apps.records.miwae import MIWAE
 
 __all__ = [
-    "UNLABELLED", "ClassGenerator", "Hide", "MaskedGaussian", "Recogniser", "acgan", "arrays_of",
-    "gain", "load", "miwae", "read_model", "recogniser", "restorer", "stack", "write_model",
-]  # fmt: skip
+    "UNLABELLED",
+    "ClassGenerator",
+    "Hide",
+    "MaskedGaussian",
+    "Recogniser",
+    "SemiSupervisedACGAN",
+    "acgan",
+    "arrays_of",
+    "gain",
+    "load",
+    "miwae",
+    "read_model",
+    "recogniser",
+    "restorer",
+    "stack",
+    "write_model",
+]
 
 Weights = Mapping[str, NDArray[np.float32]]
 
-UNLABELLED = -100
-"""Class of a row without a label; cross entropy leaves it out."""
+UNLABELLED = -1
+"""Class of a row without a label."""
 
 
 class MaskedGaussian(Head):
@@ -184,7 +200,7 @@ def miwae(columns: int, hidden: Sequence[int], codes: int, seed: int, draws: int
 
 
 class ClassGenerator(nn.Module):
-    """``z, c -> event``; a row without a class is drawn from no class in particular."""
+    """``z, c -> event``, of class c."""
 
     def __init__(self, classes: int, net: nn.Module, masks: int) -> None:
         super().__init__()
@@ -192,24 +208,47 @@ class ClassGenerator(nn.Module):
 
     def forward(self, z: Tensor, c: Tensor | None = None) -> Tensor:
         """Return events (B, D + masks); masks lie in (0, 1)."""
-        if c is None:
-            raise ValueError("'c' must hold the class of each event, got None")
-        label = c.reshape(len(z)).long()
-        one = nn.functional.one_hot(label.clamp(min=0), self.classes).to(z.dtype)
-        made: Tensor = self.net(z, one * (label >= 0)[:, None].to(z.dtype))
+        one = nn.functional.one_hot(class_index(c, self.classes), self.classes)
+        made: Tensor = self.net(z, one.to(z.dtype))
         if not self.masks:
             return made
         return torch.cat([made[:, : -self.masks], made[:, -self.masks :].sigmoid()], 1)
 
 
+class SemiSupervisedACGAN(ACGAN):
+    r"""An AC-GAN some of whose rows have no class, -1.
+
+    The critic pays the AC-GAN's bill on the labelled rows and, on the others x_u with as many
+    generated rows x~ of labelled classes, ``E softplus(-T(x_u)) + E softplus(T(x~))``.
+    """
+
+    def loss(self, player: str, batch: Batch, rng: torch.Generator) -> Terms:
+        """Return what ``player`` pays."""
+        if batch.c is None:
+            raise ValueError("'c' must hold the class of each event, -1 where unknown, got None")
+        known = batch.c.reshape(len(batch)) != UNLABELLED
+        terms = super().loss(player, Batch(batch.x[known], batch.c[known]), rng)
+        rest = batch.x[~known]
+        if player != "critic" or not len(rest):
+            return terms
+        like = torch.randint(int(known.sum()), (len(rest),), generator=rng, device=rng.device)
+        with torch.no_grad():
+            fake = cast(Draws, self.generator).draw(len(rest), rng, batch.c[known][like])
+        loss = self.adversarial_loss
+        more = critic_bill(lambda x, _: self.critic(x), loss, (), rest, fake, None, rng)
+        return Terms(terms.total + more.total, {**terms.parts, "unlabelled": more.total})
+
+
 def acgan(
     events: int, masks: int, classes: int, hidden: Sequence[int], codes: int, seed: int, r1: float
-) -> ACGAN:
+) -> SemiSupervisedACGAN:
     """Return the game of a class-conditional generator and a critic that classifies."""
     with initial_parameters(torch_rng(seed, "records", "acgan")):
         net = ClassGenerator(classes, MLP(codes, events, hidden, context=classes), masks)
         critic = ClassifyingCritic(MLP(events, 1 + classes, hidden))
-    return ACGAN(Pushforward(net, Normal((codes,))), critic, regularisers=(R1(r1, every=4),))
+    return SemiSupervisedACGAN(
+        Pushforward(net, Normal((codes,))), critic, regularisers=(R1(r1, every=4),)
+    )
 
 
 class Recogniser(Method):

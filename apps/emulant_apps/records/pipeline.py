@@ -26,7 +26,16 @@ from emulant_apps.records.metrics import auc
 from emulant_apps.records.schema import OTHER, Column, read_schema
 from emulant_apps.records.words import say
 
-__all__ = ["Problem", "Saved", "classifier", "load_model", "problem", "save_model", "settled"]
+__all__ = [
+    "Problem",
+    "Saved",
+    "classifier",
+    "load_model",
+    "problem",
+    "require_free",
+    "save_model",
+    "settled",
+]
 
 Array = NDArray[np.float64]
 FILE = "model.safetensors"
@@ -241,11 +250,25 @@ def load_model(directory: Path) -> Saved:
     return Saved(load(record["estimator"], arrays), columns, record, content)
 
 
+def require_free(directory: Path) -> None:
+    """Raise, before any work, where ``directory`` could not be made or holds something.
+
+    Raises
+    ------
+    InputError
+        Name a new directory.
+    """
+    if directory.is_dir():
+        new_directory(directory)
+    else:
+        new_file(directory)
+
+
 def train_command(config: TrainConfig) -> int:
     """Run ``emulant records train``."""
     table = read_table(config.table, read_schema(config.schema))
     task = problem(table, config.outcome, config.positive, config.drop, config.allow)
-    directory = new_directory(config.out)
+    require_free(config.out)
     estimator = classifier(config.classifier, task.nominal, config.seed)
     estimator.fit(task.features.values, task.y)
     provenance = current("records train", config, config.seed, hash_file(config.table))
@@ -258,6 +281,7 @@ def train_command(config: TrainConfig) -> int:
         "classifier": config.classifier,
         "provenance": plain(provenance),
     }
+    directory = new_directory(config.out)
     content = save_model(directory, estimator, task.features.columns, record)
     write_json(
         directory / "card.json", {**record, "content": content, "columns": task.features.names}

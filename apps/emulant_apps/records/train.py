@@ -52,7 +52,10 @@ def trained(
     plan = Plan(
         {
             name: Optimiser(
-                lr=rate, betas=(0.5 if len(rates) > 1 else 0.9, 0.99), clip=10.0, weight_decay=decay
+                lr=rate,
+                betas=(0.5 if len(rates) > 1 else 0.9, 0.99),
+                clip=10.0,
+                weight_decay=0.0 if name == "generator" else decay,
             )
             for name, rate in rates.items()
         },
@@ -137,7 +140,7 @@ def fit_classifier(
     Arguments
     ---------
     x : events (n, D + masks) without holes.
-    label : classes 0, 1, ..., -100 where unknown; (n,).
+    label : classes 0, 1, ..., -1 where unknown; (n,).
     """
     events = torch.from_numpy(x.astype(np.float32))
     c = torch.from_numpy(label)[:, None]

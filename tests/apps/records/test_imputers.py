@@ -108,6 +108,15 @@ def test_frames_of_mixed_types_pipelines_and_pandas_output(imputer: Any) -> None
     assert "Canary" not in str(caught.value)
 
 
+def test_text_in_an_array_is_refused_without_repeating_it() -> None:
+    x = np.array([[1.0, "Canary"], [2.0, 3.0]], dtype=object)
+    for estimator in (HybridImputer(), IndicatorLogistic()):
+        with pytest.raises(ValueError, match="must hold numbers, got text") as caught:
+            estimator.fit(x, [0, 1])
+        chain = [caught.value, caught.value.__cause__, caught.value.__context__]
+        assert "Canary" not in " ".join(map(str, chain))
+
+
 @every_imputer
 def test_draws_differ_in_the_holes_only(imputer: Any) -> None:
     x = holes(gaussian(80, 4, 0), 0.2, 1)

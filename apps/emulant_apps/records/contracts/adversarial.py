@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
-from emulant_apps.records.contracts.base import RandomState, seed_of
+from emulant_apps.records.contracts.base import RandomState, checked, seed_of
 from emulant_apps.records.contracts.classifying import TableClassifier, holes_of, with_masks
 
 __all__ = ["ACGANClassifier"]
@@ -68,9 +68,7 @@ class ACGANClassifier(TableClassifier):
         """Learn from ``X`` (n, d), ``y`` (n,) and, where given, rows ``unlabelled`` (u, d)."""
         values, label = self._labelled(X, y)
         if unlabelled is not None:
-            more = validate_data(
-                self, unlabelled, reset=False, dtype=np.float64, ensure_all_finite="allow-nan"
-            )
+            more = checked(self, unlabelled, reset=False)
             values = np.concatenate([values, more])
             label = np.concatenate([label, np.full(len(more), UNKNOWN, np.int64)])
         self._learn(self.encoding_.forth(values), label, seed_of(self.random_state))
@@ -119,5 +117,5 @@ class ACGANClassifier(TableClassifier):
         return values, self.classes_[label]
 
 
-UNKNOWN = -100
+UNKNOWN = -1
 """Class of a row without a label (:data:`emulant_apps.records.model.UNLABELLED`)."""

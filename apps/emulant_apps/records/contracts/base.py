@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from emulant_apps.records.encoding import fit_encoding
 
-__all__ = ["RandomState", "TableImputer", "seed_of"]
+__all__ = ["RandomState", "TableImputer", "checked", "seed_of"]
 
 Array = NDArray[np.float64]
 RandomState = int | np.random.RandomState | None
@@ -26,6 +26,29 @@ def seed_of(random_state: RandomState) -> int:
     if isinstance(random_state, int | np.integer):
         return int(random_state)
     return int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
+
+
+def checked(estimator: Any, *data: Any, reset: bool = True) -> Any:
+    """Return ``data`` as scikit-learn's ``validate_data`` does; no message repeats a cell.
+
+    Raises
+    ------
+    ValueError
+        As scikit-learn does.
+    """
+    try:
+        return validate_data(
+            estimator,
+            *data,
+            reset=reset,
+            dtype=np.float64,
+            ensure_all_finite="allow-nan",
+            copy=True,
+        )
+    except ValueError as error:
+        if "could not convert" not in str(error):
+            raise
+    raise ValueError("'X' must hold numbers, got text; pass a frame, or codes and 'nominal'")
 
 
 class TableImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
@@ -112,9 +135,7 @@ class TableImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # ty
                 return codes
         elif reset:
             self.levels_: list[tuple[Any, ...] | None] = []
-        numbers: Array = validate_data(
-            self, X, reset=reset, dtype=np.float64, ensure_all_finite="allow-nan", copy=True
-        )
+        numbers: Array = checked(self, X, reset=reset)
         if reset:
             self.levels_ = [None] * numbers.shape[1]
             for j in self._named(range(numbers.shape[1])):

