@@ -35,6 +35,8 @@ class Config:
     """Samples, and as many of truth, of a certificate of false alarms."""
     trials: int = 2000
     """Cases of each row of intervals and worth."""
+    worlds: tuple[int, ...] = tuple(range(len(WORLDS)))
+    """Numbers of the worlds of false alarms, so that several processes can share a --work."""
     seed: int = 0
     docs: Path | None = None
     """Markdown file with places for the tables."""
@@ -85,7 +87,7 @@ def verdicts_of_truth(
 def false_alarms(config: Config) -> str:
     """Return the table of false alarms and of p-values under the null."""
     rows, total = [], 0
-    for world in WORLDS:
+    for world in (WORLDS[k] for k in config.worlds):
         for point, whole in ((True, False), (True, True), (False, False)):
             count = config.certificates // (8 if whole else 1)
             key = {"false alarms": world.name, "point": point, "whole": whole, "count": count}
