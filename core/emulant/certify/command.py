@@ -123,6 +123,11 @@ def run(config: CertifyConfig) -> int:
     )
     cases = cases_of(files, arrays, config.by)
     origin = current("certify", config, config.seed, data=hash_file(config.samples))
+    others = {
+        name: hash_file(path)
+        for name, path in (("truth", config.truth), ("training", config.training))
+        if path is not None
+    }
     with contextlib.ExitStack() as stack:
         stack.enter_context(_naming_files(config))
         if config.resample is not None:
@@ -139,7 +144,7 @@ def run(config: CertifyConfig) -> int:
             cases, statistics, config.seed, alpha=config.alpha, level=config.level,
             workers=config.workers, comparisons=() if config.quick else STANDARD,
             title=f"{config.samples.name} against {config.truth.name}",
-            notes=notes, provenance=plain(origin),
+            notes=notes, provenance=plain(origin) | others,
         )  # fmt: skip
         certificate.write(directory, pictures_of(cases, names))
         if config.resample is not None:
