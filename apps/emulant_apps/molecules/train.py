@@ -85,7 +85,13 @@ PRESETS: Mapping[str, Recipe] = {
     "quick": Recipe(molecules=100_000, steps=5_000, codes=50_000, code_steps=1_500),
     "full": Recipe(),
     "settle": Recipe(
-        steps=4_000, rate=2e-3, beta=0.15, corners=((0.1, 1.0),), codes=120_000, code_steps=2_000
+        steps=1_000,
+        rate=1.5e-3,
+        beta=0.15,
+        corners=((0.3, 1.0),),
+        codes=100_000,
+        code_steps=1_500,
+        code_batch=256,
     ),
     "cdn": Recipe(
         kind="cdn",

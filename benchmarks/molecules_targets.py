@@ -1,0 +1,120 @@
+"""The table of targets: the shipped weights under the protocol of MOSES, in every mode.
+
+    python benchmarks/molecules_targets.py [--count 30000] [--truth 30000] [--fcd]
+        [--model DIR] [--docs docs/molecules.md]
+
+Novelty is against the embedded training set, or the whole of MOSES with --training, a .smi.xz
+file of `emulant molecules prepare`. FCD is printed from 10,000 molecules a side on.
+"""
+
+import argparse
+from pathlib import Path
+
+from emulant.rng import derive
+from emulant_apps.molecules import corpus
+from emulant_apps.molecules.codes import CodeReport, report_codes
+from emulant_apps.molecules.metrics import Described, Metrics, describe, measure
+from emulant_apps.molecules.sample import Emulator, Mode
+
+MODES = {
+    "flow prior, greedy": Mode(),
+    "flow prior, T = 0.5": Mode(temperature=0.5),
+    "flow prior, T = 1": Mode(temperature=1.0),
+    "N(0, I), greedy": Mode(prior="normal"),
+    "flow prior, greedy, masked": Mode(masked=True),
+}
+HEAD = (
+    "mode", "n", "valid", "unique@1k", "unique@10k", "novelty", "FCD (n)", "SNN", "Frag", "Scaf",
+    "IntDiv", "Filters", "W logP", "W SA", "W QED", "W weight",
+)  # fmt: skip
+
+
+def row(name: str, found: Metrics) -> str:
+    """Return one line of the table."""
+    far = "-" if found.fcd is None else f"{found.fcd:.3f} ({found.fcd_n:,})"
+    numbers = [found.valid, found.unique_1k, found.unique_10k, found.novelty]
+    later = [found.snn, found.frag, found.scaf, found.int_div, found.filters]
+    later += list((found.wasserstein or {}).values())
+    cells = [name, f"{found.n:,}", *map(told, numbers), far, *map(told, later)]
+    return f"| {' | '.join(cells)} |"
+
+
+def told(value: float | None) -> str:
+    """Return a number in four digits, or a dash."""
+    return "-" if value is None else f"{value:.4g}"
+
+
+def modes(emulator: Emulator, asked: argparse.Namespace) -> list[str]:
+    """Return the table of metrics, one row a mode, and truth against truth."""
+    test = corpus.test_set()
+    truth = describe(test[: asked.truth], asked.workers)
+    known = corpus.training_set() if asked.training is None else corpus.read_lines(asked.training)
+    training = frozenset(known)
+    lines = [f"| {' | '.join(HEAD)} |", "|---" * len(HEAD) + "|"]
+    half = Described(
+        test[: asked.truth // 2],
+        truth.valid[: asked.truth // 2],
+        truth.features[: asked.truth // 2],
+    )
+    rest = Described(
+        test[asked.truth // 2 : asked.truth],
+        truth.valid[asked.truth // 2 :],
+        truth.features[asked.truth // 2 :],
+    )
+    lines.append(row("truth against truth, halves", measure(half, rest, training, asked.fcd)))
+    for name, mode in MODES.items():
+        seed = derive(asked.seed, "molecules targets", name)
+        drawn = emulator.sample(asked.count, seed, mode, asked.workers)
+        described = describe(drawn.strings, asked.workers)
+        lines.append(row(name, measure(described, truth, training, asked.fcd)))
+    return lines
+
+
+def codes(found: CodeReport) -> list[str]:
+    """Return the table of the codes."""
+    return [
+        "| what | value |",
+        "|---|---|",
+        f"| KL(q ‖ N(0, I)), nats, of {found.n:,} held-out molecules | "
+        f"{found.kl:.1f} ± {found.kl_error:.1f} |",
+        f"| active units | {found.active:.0%} of z |",
+        f"| exact greedy reconstruction from the mean code | "
+        f"{found.exact:.3f} ± {found.exact_error:.3f} |",
+        f"| two decodings (T = 1) of one latent, Tanimoto | "
+        f"{found.same:.3f} ± {found.same_error:.3f} |",
+        f"| decodings of two latents | {found.other:.3f} ± {found.other_error:.3f} |",
+    ]
+
+
+def main() -> None:
+    """Print the tables, and write them into a page where one is named."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--count", type=int, default=30_000)
+    parser.add_argument("--truth", type=int, default=30_000)
+    parser.add_argument("--held-out", type=int, default=1000)
+    parser.add_argument("--fcd", action="store_true")
+    parser.add_argument("--training", type=Path)
+    parser.add_argument("--model", type=Path)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--docs", type=Path)
+    asked = parser.parse_args()
+    emulator = Emulator.pretrained() if asked.model is None else Emulator.load(asked.model)
+    found = report_codes(emulator, corpus.test_set()[: asked.held_out], asked.seed)
+    flag = " --fcd" if asked.fcd else ""
+    command = (
+        f"`python benchmarks/molecules_targets.py --count {asked.count} --truth {asked.truth} "
+        f"--held-out {asked.held_out} --seed {asked.seed}{flag}`"
+    )
+    text = "\n".join([command, "", *codes(found), "", *modes(emulator, asked)])
+    print(text)
+    if asked.docs is not None:
+        page = asked.docs.read_text(encoding="utf-8")
+        head, rest = page.split("<!-- targets -->", 1)
+        _, tail = rest.split("<!-- /targets -->", 1)
+        inside = f"<!-- targets -->\n{text}\n<!-- /targets -->"
+        asked.docs.write_text(f"{head}{inside}{tail}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
