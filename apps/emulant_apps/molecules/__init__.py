@@ -17,8 +17,18 @@ from __future__ import annotations
 from importlib import import_module
 
 _HOMES = {
-    "tokens": "vocabulary",
+    "Chain": "assess",
+    "Emulator": "sample",
+    "Mode": "sample",
     "Vocabulary": "vocabulary",
+    "assess": "assess",
+    "certificate": "validate",
+    "corpus": "corpus",
+    "describe": "metrics",
+    "funnel": "assess",
+    "measure": "metrics",
+    "read_molecules": "data",
+    "tokens": "vocabulary",
 }
 
 __all__ = [*_HOMES]

@@ -162,8 +162,7 @@ class _Assess:
 
     def __call__(self, start: int, size: int, seed: int) -> list[Assessment]:
         del seed
-        tools = _tools(self.chain)
-        return [_one(text, self.chain, tools) for text in self.strings[start : start + size]]
+        return [_judged(text, self.chain) for text in self.strings[start : start + size]]
 
 
 @dataclass(frozen=True)
@@ -197,6 +196,12 @@ def _tools(chain: Chain) -> _Tools:
 @functools.cache
 def _drug_library() -> Library:
     return Library([drug.smiles for drug in drugs()])
+
+
+@functools.lru_cache(maxsize=100_000)
+def _judged(text: str, chain: Chain) -> Assessment:
+    """Return what the chain says of one string, from memory where it was asked before."""
+    return _one(text, chain, _tools(chain))
 
 
 def _one(text: str, chain: Chain, tools: _Tools) -> Assessment:

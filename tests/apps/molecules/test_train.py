@@ -62,7 +62,7 @@ def test_a_likelihood_is_that_of_its_own_words(kind) -> None:
     z = torch.randn(6, 8, generator=torch_rng(0, "z"))
     told: list[torch.Tensor] = []
 
-    def choose(t: int, logits: torch.Tensor, before: torch.Tensor) -> torch.Tensor:
+    def choose(t: int, logits: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
         told.append(logits.log_softmax(1).gather(1, x[:, t + 1 : t + 2])[:, 0])
         return x[:, t + 1]
 
