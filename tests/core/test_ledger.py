@@ -1,4 +1,4 @@
-"""The ledger itself, and its fast checks on two seeds; the slow ones wait for -m slow."""
+"""The ledger itself, and the worst of five seeds of its fast checks; slow ones: -m slow."""
 
 import importlib
 import json
@@ -254,7 +254,6 @@ def test_every_check_can_be_named_and_says_what_it_claims_and_why():
         assert len(check.why_tolerance) > 20
 
 
-@pytest.mark.parametrize("seed", [0, 1])
 @pytest.mark.parametrize(
     "check",
     [
@@ -262,10 +261,11 @@ def test_every_check_can_be_named_and_says_what_it_claims_and_why():
         for check in CHECKS
     ],
 )
-def test_the_known_answer_is_found(check, seed):
+def test_the_known_answer_is_found_on_the_worst_of_five_seeds(check):
     for package in check.needs:
         pytest.importorskip(package)
-    outcome = check.run(seed)
-    failed = [measure for measure in outcome.measures if not measure.passed]
-    assert not failed
-    assert any(measure.tolerance is not None for measure in outcome.measures)
+    record = examine(check, range(5))
+    failed = {t.seed: [m for m in t.outcome.measures if not m.passed] for t in record.trials}
+    assert record.passed, {seed: measures for seed, measures in failed.items() if measures}
+    assert any(measure.tolerance is not None for measure, _ in record.worst_measures())
+    assert all(figure.alt for figure in record.worst.outcome.pictures())
