@@ -60,6 +60,8 @@ class SimulateConfig:
     cosmologies: int = 4
     """Points of a Sobol sequence over 0.2 < Ω_m < 0.4, 0.7 < S₈ < 0.9; the first ones are the
     same however many are asked for."""
+    part: Literal["all", "training", "test"] = "all"
+    """Which of these cosmologies: two of every seven are kept for the test."""
     boxes: int = 2
     """Independent lines of sight at each cosmology."""
     maps: int = 40

@@ -111,7 +111,8 @@ class _Job:
     """What a process must know to compute a box."""
 
     config: SimulateConfig
-    cosmologies: tuple[Cosmology, ...]
+    cosmologies: tuple[tuple[int, Cosmology], ...]
+    """Their numbers in the design, and they."""
     parts: Path | None
     """Directory of finished boxes; None: return the maps instead."""
 
@@ -131,15 +132,15 @@ def simulate(
     if parts is not None:
         found = [load_arrays(_part(job, k)).arrays["kappa"] for k in range(count)]
     index = np.repeat(np.arange(count), config.maps)
-    numbers = index % len(cosmologies)
+    place = index % len(cosmologies)
     box = index if config.source == "nbody" else np.arange(len(index))
     return Maps(
         np.concatenate(found),
         config.degrees,
-        np.array([c.omega_m for c in cosmologies])[numbers],
-        np.array([c.sigma8 for c in cosmologies])[numbers],
+        np.array([c.omega_m for _, c in cosmologies])[place],
+        np.array([c.sigma8 for _, c in cosmologies])[place],
         box,
-        numbers,
+        np.array([number for number, _ in cosmologies])[place],
         current("lensing simulate", config, config.seed),
         {
             "source": config.source,
@@ -147,27 +148,35 @@ def simulate(
             "z_source": config.z_source,
             "cosmologies": len(cosmologies),
             "resolution": config.resolution if config.source == "nbody" else None,
-            "h": cosmologies[0].h,
-            "n_s": cosmologies[0].n_s,
-            "omega_b": cosmologies[0].omega_b,
+            "h": cosmologies[0][1].h,
+            "n_s": cosmologies[0][1].n_s,
+            "omega_b": cosmologies[0][1].omega_b,
         },
     )
 
 
-def _cosmologies(config: SimulateConfig) -> tuple[Cosmology, ...]:
+def _cosmologies(config: SimulateConfig) -> tuple[tuple[int, Cosmology], ...]:
     if config.omega_m is not None and config.sigma8 is not None:
-        return (Cosmology(config.omega_m, config.sigma8),)
-    return design(config.cosmologies)
+        return ((0, Cosmology(config.omega_m, config.sigma8)),)
+    found = tuple(
+        (number, cosmology)
+        for number, cosmology in enumerate(design(config.cosmologies))
+        if config.part == "all" or (config.part == "test") == (part_of(number, 0) == "test")
+    )
+    if not found:
+        raise InputError("--part test: the first cosmology for the test is number 3; ask for 4")
+    return found
 
 
 def _part(job: _Job, index: int) -> Path:
     assert job.parts is not None
-    box, number = divmod(index, len(job.cosmologies))
-    cosmology = plain(job.cosmologies[number])
+    box, place = divmod(index, len(job.cosmologies))
+    number = job.cosmologies[place][0]
+    cosmology = plain(job.cosmologies[place][1])
     settings = {
         k: v
         for k, v in plain(job.config).items()
-        if k not in ("out", "workers", "cosmologies", "boxes", "device")
+        if k not in ("out", "workers", "cosmologies", "boxes", "part", "device")
     }
     name = hash_json({"cosmology": cosmology, "settings": settings}).split(":")[-1][:12]
     return job.parts / f"box_{number}_{box}_{name}.npz"
@@ -179,8 +188,9 @@ def _one_box(job: _Job, start: int, size: int, seed: int) -> NDArray[np.float32]
     config = job.config
     if job.parts is not None and _part(job, start).exists():
         return np.empty(0, np.float32)
-    box, number = divmod(start, len(job.cosmologies))
-    kappa = Convergence(job.cosmologies[number], Sources.plane(config.z_source))
+    box, place = divmod(start, len(job.cosmologies))
+    number, cosmology = job.cosmologies[place]
+    kappa = Convergence(cosmology, Sources.plane(config.z_source))
     own = derive(config.seed, "lensing box", number, box)
     maps = _nbody(kappa, config, own) if config.source == "nbody" else _random(kappa, config, own)
     if job.parts is None:

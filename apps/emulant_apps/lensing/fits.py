@@ -33,6 +33,7 @@ NOTES = {
     "omega_b": ("OMEGAB", "baryon density"),
     "source": ("MAKER", "what made the map"),
     "model": ("MODEL", "hash of the weights"),
+    "extrapolated": ("EXTRAPOL", "outside the trained cosmologies"),
 }
 
 

@@ -93,7 +93,7 @@ class Transport(nn.Module):
             raise ValueError(f"'c' must hold {n} fields with their cosmology, got {c}")
         source = c[:, :1]
         noise = torch.randn(source.shape, generator=rng, device=source.device)
-        x = self(source, c[:, 1:, 0, 0], noise)
+        x: Tensor = self(source, c[:, 1:, 0, 0], noise)
         return x[:, :, TRIM:-TRIM, TRIM:-TRIM]
 
 

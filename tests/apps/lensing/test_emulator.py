@@ -7,6 +7,7 @@ import torch
 from emulant.errors import InputError
 from emulant.rng import torch_rng
 from emulant_apps.lensing.config import SimulateConfig, TrainConfig
+from emulant_apps.lensing.criteria import plain_statistics
 from emulant_apps.lensing.data import simulate
 from emulant_apps.lensing.field.grid import Patch, default_bands
 from emulant_apps.lensing.field.pixels import patch_power
@@ -191,3 +192,17 @@ def test_true_maps_never_fail_and_faults_are_found(lognormal):
     failed = {s.name for c in found.cases for s in c.statistics if s.verdict == "fail"}
     assert "C_ℓ / theory" not in failed
     assert {"peaks", "bispectrum / tree"} & failed
+
+
+def test_anybody_can_measure_plain_maps_with_the_same_statistics():
+    """As ``emulant certify --statistics lensing`` does: units are the truth's own."""
+    truth = np.random.default_rng(0).normal(2.0, 3.0, (60, 32, 32))
+    found = plain_statistics(truth, ())
+    by_name = {s.name: s for s in found}
+    assert np.allclose(by_name["C_ℓ / theory"](truth), 1, rtol=1e-9)
+    assert by_name["variance of C_ℓ"](truth).min() > 0
+    for statistic in found:
+        assert np.isfinite(statistic(truth)).all()
+        assert len(statistic(truth)) == max(1, len(statistic.labels))
+    with pytest.raises(InputError, match="maps"):
+        plain_statistics(truth[:, 0], ())

@@ -1,0 +1,79 @@
+"""Maps a second on one core: the emulator, lognormal fields, the simulator and its replays.
+
+    python benchmarks/lensing_speed.py --markdown docs/lensing.md
+
+Seconds are of the processor, user and system, so that a busy machine changes little.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from emulant_apps.lensing.data import lognormal_shift
+from emulant_apps.lensing.field.grid import Patch
+from emulant_apps.lensing.field.random import RandomSky
+from emulant_apps.lensing.nbody.lightcone import LAYOUTS, render, simulate_planes
+from emulant_apps.lensing.nbody.transfer import load_deficits, transfers
+from emulant_apps.lensing.sample import Emulator
+from emulant_apps.lensing.tables import markdown
+from emulant_apps.lensing.theory.convergence import Convergence
+from emulant_apps.lensing.theory.cosmology import Cosmology
+
+COSMOLOGY = Cosmology(0.3, 0.8)
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """Return the processor time of ``work``, s."""
+    start = time.process_time()
+    work()
+    return time.process_time() - start
+
+
+def main() -> None:
+    """Measure and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--count", type=int, default=200)
+    parser.add_argument("--markdown", type=Path)
+    asked = parser.parse_args()
+    torch.set_num_threads(1)
+    emulator, kappa = Emulator.pretrained(), Convergence(COSMOLOGY)
+    emulator.sample(0.3, 0.8, 4)  # what is made once
+    rates: dict[str, float] = {}
+    for size in (64, 128):
+        count = asked.count * 64**2 // size**2
+        spent = seconds(lambda size=size, count=count: emulator.sample(0.3, 0.8, count, size))
+        rates[f"emulator, {size}²"] = count / spent
+        patch = Patch(size, 5.0 * size / 64)
+        sky = RandomSky(patch, kappa.spectrum, lognormal_shift(0.0117))
+        spent = seconds(lambda sky=sky, count=count: sky.draw(count, np.random.default_rng(0)))
+        rates[f"lognormal, {size}²"] = count / spent
+    held = []
+    box = seconds(lambda: held.append(simulate_planes(kappa, LAYOUTS["draft"], 1)))
+    gains = transfers(kappa, held[0], load_deficits("draft"))
+    patch = Patch(64, 5.0)
+    first = seconds(lambda: render(held[0], gains, patch, 1, 0))
+    many = seconds(lambda: render(held[0], gains, patch, 21, 0))
+    rates["replays of one box's planes, 64² (not independent)"] = 20 / (many - first)
+    rates["particle mesh, one map a box, 64²"] = 1 / (box + first)
+    base = rates["particle mesh, one map a box, 64²"]
+    rows = [[name, f"{rate:.3g}", f"{rate / base:.3g}"] for name, rate in rates.items()]
+    text = f"`python benchmarks/lensing_speed.py --count {asked.count}`, one core\n\n" + markdown(
+        ("maker", "maps / s", "relative to a new box"), rows
+    )
+    print(text)
+    if asked.markdown is not None:
+        page = asked.markdown.read_text(encoding="utf-8")
+        parts = re.split(r"(<!-- /?speed -->)", page)
+        parts[2] = "\n" + text
+        asked.markdown.write_text("".join(parts), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
