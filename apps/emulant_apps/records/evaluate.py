@@ -281,7 +281,7 @@ def _models_section(config: EvaluateConfig, task: Problem, found: Found) -> Sect
         "Which model ranks patients best, and are its risks true?",
         None,
         f"{best}: AUC {found[best][0].value['auc']:.3f}",
-        f"Out of fold: {config.folds} folds, drawn {config.repeats} times, by patient; imputers, "
+        f"Out of fold: {config.folds} folds, repeats: {config.repeats}, by patient; imputers, "
         "penalties and networks are fitted inside the folds. Intervals: bootstrap over patients.",
         [calibration_figure(task.y, first), decision_figure(task.y, first)],
         (

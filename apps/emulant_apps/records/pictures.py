@@ -22,6 +22,7 @@ __all__ = [
 Array = NDArray[np.float64]
 
 BANDS = 60
+GRID = np.linspace(0.0, 1.0, 201)
 MOST_COLUMNS = 60
 
 
@@ -49,7 +50,6 @@ def missing_map(names: Sequence[str], missing: NDArray[np.bool_]) -> Figure:
             "Columns with most holes first; rows sorted by pattern.",
             alt,
             wide=True,
-            format="png",
         )
 
 
@@ -97,8 +97,11 @@ def densities(
         if column.levels:
             edges = np.arange(len(column.levels) + 1) - 0.5
         else:
-            low, high = np.quantile(np.r_[true, guess], [0.005, 0.995])
-            edges = np.linspace(low, high if high > low else low + 1, 25)
+            bins = int(np.clip(min(len(true), len(guess)) // 15, 3, 24))  # some 15 patients each
+            both = np.r_[np.quantile(true, GRID), np.quantile(guess, GRID)]
+            edges = np.unique(np.quantile(both, np.linspace(0.005, 0.995, bins + 1)))
+            if len(edges) < 2:
+                continue
         with style():
             drawn = Drawing(figsize=(3.5, 2.0))
             axes = drawn.add_subplot()

@@ -165,7 +165,7 @@ def columns_section(columns: Sequence[Column], table: Records) -> Section:
         "Columns",
         "What was each column taken for?",
         lead="Correct what is wrong in schema.toml, beside this page, and pass it with --schema.",
-        tables=(Table(head, rows, folded=len(rows) > 40),),
+        tables=(Table(head, rows, f"{len(rows)} columns", folded=len(rows) > 40),),
     )
 
 
@@ -176,7 +176,9 @@ def audit_section(table: Records) -> Section:
         "Missing codes",
         "Which rules were applied to the cells?",
         lead="One line a rule and column; counts below 10 are not shown.",
-        tables=(Table(("rule", "column", "cells"), rows, folded=len(rows) > 30),),
+        tables=(
+            Table(("rule", "column", "cells"), rows, f"{len(rows)} lines", folded=len(rows) > 30),
+        ),
     )
 
 
