@@ -168,7 +168,7 @@ def read_like(path: Path, columns: Sequence[Column], unseen: str = "refuse") -> 
             f"{', '.join(lacking[:5])}{', ...' if len(lacking) > 5 else ''}"
         )
     schema = as_hints(columns)
-    rest = Hint(kind="text", role="ignored")
+    rest = Hint(kind="text")  # identifiers go with the results, other texts are ignored
     hints = {n: schema.columns.get(n, rest) for n in cells.names}
     return tabulated(cells, replace(schema, columns=hints), str(path), unseen)
 

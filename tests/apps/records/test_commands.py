@@ -171,6 +171,7 @@ def test_train_and_predict(trained: Path) -> None:
     found = list(csv.DictReader(scores.open()))
     risk = np.array([float(r["risk"]) for r in found])
     ill = np.array([r[5] == "yes" for r in rows()])
+    assert [r["name"] for r in found[:2]] == ["patient 0", "patient 1"]
     assert len(found) == ROWS
     assert risk[ill].mean() > risk[~ill].mean() + 0.1
 
