@@ -16,6 +16,9 @@ from emulant_apps.molecules.tables import SUFFIXES
 
 __all__ = ["read", "recorded", "run"]
 
+FILES = frozenset({".csv", ".tsv", ".smi", ".sdf", ".gz", ".txt"})
+"""Extensions that no SMILES has."""
+
 
 def run(config: FilterConfig) -> int:
     """Read, standardise, judge; write the kept, the rejected and the dropped."""
@@ -47,8 +50,7 @@ def run(config: FilterConfig) -> int:
 
 def recorded(given: str) -> str:
     """Return what a record says of molecules that were given: a file by its last part."""
-    path = Path(given)
-    return path.name if path.exists() else given
+    return Path(given).name if _is_file(given) else given
 
 
 def read(given: str, column: str | None, workers: int | None) -> tuple[Molecules, str | None]:
@@ -59,12 +61,20 @@ def read(given: str, column: str | None, workers: int | None) -> tuple[Molecules
     InputError
         There is no such file and the words are no molecules.
     """
+    if not given.strip():
+        raise InputError("the name of the molecules is empty; give a file, or SMILES")
     path = Path(given)
-    if path.exists() or path.suffix.lower() in {".csv", ".tsv", ".smi", ".sdf", ".gz", ".txt"}:
+    if _is_file(given) or path.suffix.lower() in FILES:
         return read_molecules(path, column, workers=workers), hash_file(path)
     words = given.replace(",", " ").split()
     found = standardised([Entry(k, word) for k, word in enumerate(words, 1)], "command line")
     if not found.smiles:
         why = found.dropped[0].reason if found.dropped else "is empty"
-        raise InputError(f"'{given}': there is no such file, and as a SMILES it {why}")
+        shown = given if len(given) <= 60 else f"{given[:57]}..."
+        raise InputError(f"'{shown}': there is no such file, and as a SMILES it {why}")
     return found, None
+
+
+def _is_file(given: str) -> bool:
+    """Return whether a word names a file; a long SMILES is longer than any name."""
+    return 0 < len(given) < 255 and Path(given).is_file()

@@ -38,7 +38,7 @@ __all__ = ["CHUNK", "Drawn", "Emulator", "Mode"]
 
 CHUNK = 500
 """Strings of a chunk."""
-REDRAWS = 5
+REDRAWS = 20
 Prior = Literal["learned", "normal"]
 
 

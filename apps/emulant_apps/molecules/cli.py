@@ -1,0 +1,78 @@
+"""The commands of ``emulant molecules``."""
+
+from emulant.app import App, Command
+
+__all__ = ["APP"]
+
+ROOM = "emulant_apps.molecules"
+
+APP = App(
+    name="molecules",
+    question="Which new molecules resemble the ones I know, and what speaks against each of them?",
+    commands=(
+        Command(
+            "sample",
+            "Draw new molecules, judge each by named filters, rank and write them.",
+            f"{ROOM}.config:SampleConfig",
+            f"{ROOM}.generate:run_sample",
+            (
+                "emulant molecules sample --count 1000 --seed 0 --out candidates.csv",
+                "emulant molecules sample --count 10000 --raw --out strings.csv",
+            ),
+        ),
+        Command(
+            "analogues",
+            "Draw new molecules around prototypes; --diversity is how far they go.",
+            f"{ROOM}.config:AnaloguesConfig",
+            f"{ROOM}.generate:run_analogues",
+            (
+                'emulant molecules analogues "CC(=O)Oc1ccccc1C(=O)O" --diversity 1.5 --count 200'
+                " --out analogues",
+            ),
+        ),
+        Command(
+            "filter",
+            "Say what speaks against molecules of any origin: alerts, rules, novelty, neighbours.",
+            f"{ROOM}.config:FilterConfig",
+            f"{ROOM}.filter:run",
+            (
+                "emulant molecules filter my.csv --out filtered.csv",
+                'emulant molecules filter "CC(=O)Oc1ccccc1C(=O)O" --out aspirin'
+                " --chain.sets pains brenk nibr --chain.hard valid pains lipinski",
+            ),
+        ),
+        Command(
+            "validate",
+            "Certify drawn strings against held-out molecules, with the metrics of MOSES.",
+            f"{ROOM}.config:ValidateConfig",
+            f"{ROOM}.validate:run",
+            ("emulant molecules validate strings.csv --pretrained --out report",),
+        ),
+        Command(
+            "train",
+            "Train a prototype VAE and its prior, on the embedded molecules or on your own.",
+            f"{ROOM}.config:TrainConfig",
+            f"{ROOM}.train:run",
+            (
+                "emulant molecules train --preset quick --out runs/mine",
+                "emulant molecules train --data my.smi --out runs/mine --resume",
+            ),
+        ),
+        Command(
+            "finetune",
+            "Bring a model nearer to a handful of molecules; a guard stops it in time.",
+            f"{ROOM}.config:FinetuneConfig",
+            f"{ROOM}.finetune:run",
+            ("emulant molecules finetune --data actives.smi --out runs/actives",),
+        ),
+        Command(
+            "prepare",
+            "Build the reference sets again, or the whole of MOSES, from the packages they are in.",
+            f"{ROOM}.config:PrepareConfig",
+            f"{ROOM}.prepare:run",
+            ("emulant molecules prepare --out moses",),
+        ),
+    ),
+    demo=f"{ROOM}.demo:demo",
+    walk=f"{ROOM}.walk:walk",
+)
