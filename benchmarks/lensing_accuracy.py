@@ -1,6 +1,6 @@
 """Certify the emulator and its baselines against boxes and cosmologies never trained on.
 
-    emulant lensing simulate --cosmologies 16 --part test --boxes 6 --maps 64 --out truth.h5
+    emulant lensing simulate --cosmologies 16 --part test --boxes 2 --maps 64 --out truth.h5
     python benchmarks/lensing_accuracy.py --truth truth.h5 --markdown docs/lensing.md
 
 Rows: the emulator, lognormal and Gaussian maps of the same C_ell, and truth against truth (one half
@@ -146,7 +146,12 @@ def main() -> None:
     one, two = halves(true)
     if len(np.unique(one.pairs, axis=0)) == pairs:  # two boxes or more at each cosmology
         table.append(_row("half of truth", certificate(truth, truth, one, two, asked.seed)))
+    made = {} if truth.provenance is None else truth.provenance.config
+    words = " ".join(
+        f"--{key} {made[key]}" for key in ("cosmologies", "part", "boxes", "maps") if key in made
+    )
     text = (
+        f"`emulant lensing simulate {words} --out truth.h5`, then "
         f"`python benchmarks/lensing_accuracy.py --truth truth.h5 --count {asked.count}`\n\n"
         f"{asked.count} maps at each of {pairs} cosmologies never trained on, against {len(truth)} "
         f"true maps of {boxes} boxes. ✓ within tolerance, ✗ outside, ? too few boxes to tell.\n\n"

@@ -244,7 +244,7 @@ def required_memory(config: SimulateConfig) -> float:
     """
     held = 3.0 * 4 * config.cosmologies * config.boxes * config.maps * config.size**2
     if config.source != "nbody":
-        return held + 8.0 * 40 * 16 * (3 * config.size) ** 2
+        return held + 20.0 * (4 * 3 * config.size) ** 2
     particles = {"tiny": 32, "draft": 96, "fine": 128}[config.resolution]
     plane = {"tiny": 512, "draft": 1024, "fine": 2048}[config.resolution]
     rays = 3.0 * config.size

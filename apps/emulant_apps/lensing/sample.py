@@ -162,7 +162,8 @@ class Emulator:
 def required_memory(count: int, size: int, periodic: bool) -> float:
     """Return the bytes that drawing needs at most: the maps, the field, the network's maps."""
     inner = size if periodic else size + 2 * MARGIN
-    field = (4.0 if not periodic else 1.0) * inner**2 * 9 * 8 * 2
+    fine = 3 * inner * (1 if periodic else 4)  # points along a side of the correlation's grid
+    field = 20.0 * fine**2
     batch = max(1, BATCH_PIXELS // inner**2)
     network = 4.0 * batch * inner**2 / 4 * 40 * 6
     return 2.0 * 4 * count * size**2 + field + network

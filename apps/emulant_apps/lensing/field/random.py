@@ -23,6 +23,10 @@ from emulant_apps.lensing.field.pixels import Spectrum, correlation
 __all__ = ["RandomSky", "shift_of_skewness", "skewness_of_shift"]
 
 
+WIDE = 12.0
+"""Side in degrees from which scales longer than twice the patch are left out, to save memory."""
+
+
 def skewness_of_shift(ratio: float) -> float:
     """Return the skewness of a lognormal field for σ/λ = ``ratio``."""
     return ratio * (3 + ratio**2)
@@ -72,7 +76,8 @@ class RandomSky:
             xi = correlation(patch, spectrum, samples, period=1)
         else:
             lags = np.r_[0 : patch.n, -patch.n : 0]
-            xi = correlation(patch, spectrum, samples)[np.ix_(lags, lags)]
+            period = 4 if patch.degrees < WIDE else 2
+            xi = correlation(patch, spectrum, samples, period)[np.ix_(lags, lags)]
         self.variance = float(xi[0, 0])
         """Of a pixel about the mean of the sky."""
         if shift is not None:
