@@ -83,6 +83,14 @@ def test_drug_likeness_is_rdkits(molecule: Chem.Mol) -> None:
     assert properties_of(molecule).qed == pytest.approx(QED.qed(molecule), abs=1e-12)
 
 
+def test_ease_of_synthesis_is_rdkits() -> None:
+    from emulant_apps.molecules.chemistry.properties import _contributed, synthesis
+
+    theirs = _contributed("SA_Score/sascorer.py").calculateScore
+    for molecule in MOLECULES:
+        assert synthesis(molecule) == pytest.approx(theirs(molecule), abs=1e-9)
+
+
 def test_aspirin_and_its_rules() -> None:
     aspirin = properties_of(Chem.MolFromSmiles("CC(=O)Oc1ccccc1C(=O)O"), natural=True)
     assert aspirin.mass == pytest.approx(180.159, abs=1e-3)

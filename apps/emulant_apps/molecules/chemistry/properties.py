@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -206,9 +207,29 @@ def _aromatic(molecule: Chem.Mol) -> int:
 
 
 def synthesis(molecule: Chem.Mol) -> float:
-    """Return Ertl and Schuffenhauer's score, 1 easy to 10 hard to make."""
-    score: float = _contributed("SA_Score/sascorer.py").calculateScore(molecule)
-    return score
+    """Return Ertl and Schuffenhauer's score, 1 easy to 10 hard to make.
+
+    RDKit's own function, with its table of fragments, but for a slow count of stereocentres.
+    """
+    scorer = _contributed("SA_Score/sascorer.py")
+    if scorer._fscores is None:
+        scorer.readFragmentScores()
+    known = scorer.mfpgen.GetSparseCountFingerprint(molecule).GetNonzeroElements()
+    common = sum(scorer._fscores.get(k, -4) * n for k, n in known.items()) / sum(known.values())
+    atoms = molecule.GetNumAtoms()
+    large = any(len(ring) > 8 for ring in molecule.GetRingInfo().AtomRings())
+    complexity = (
+        atoms**1.005
+        - atoms
+        + math.log10(rdMolDescriptors.CalcNumAtomStereoCenters(molecule) + 1)
+        + math.log10(rdMolDescriptors.CalcNumSpiroAtoms(molecule) + 1)
+        + math.log10(rdMolDescriptors.CalcNumBridgeheadAtoms(molecule) + 1)
+        + (math.log10(2) if large else 0.0)
+    )
+    symmetry = 0.5 * math.log(atoms / len(known)) if atoms > len(known) else 0.0
+    score = 11.0 - (common - complexity + symmetry + 5.0) / 6.5 * 9.0
+    score = 8.0 + math.log(score - 8.0) if score > 8.0 else score
+    return min(10.0, max(1.0, score))
 
 
 def naturalness(molecule: Chem.Mol) -> float:
