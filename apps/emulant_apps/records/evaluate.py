@@ -345,8 +345,8 @@ def _methods_section(config: EvaluateConfig) -> Section:
         "logistic": "ridge logistic regression on mean-imputed columns and missing indicators; "
         "penalty by log loss in three inner folds",
         "boosting": "histogram gradient boosting; holes as they are",
-        "blend": "weighted logit of boosting and of logistic regression on hybrid-imputed columns; "
-        "weight by log loss in three inner folds",
+        "blend": "weighted logit of boosting and of logistic regression on imputed columns "
+        "(hybrid; means beyond 60 columns); weight by log loss in three inner folds",
         "acgan": "class head of an auxiliary-classifier GAN after a stacked denoising autoencoder",
         "network": "the same network without the adversary",
         "lightgbm": "LightGBM with the same settings as boosting",

@@ -28,6 +28,8 @@ PENALTIES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 
 
 FOLDS = 3
+WIDE = 60
+"""Encoded columns beyond which a blend imputes by means."""
 SHARES = np.linspace(0.0, 1.0, 11)
 """Shares of the logistic regression in a blend that are compared inside the training rows."""
 
@@ -197,8 +199,9 @@ class BlendedClassifier(TableClassifier):
     ----------
     nominal : sequence of int
         Columns of codes 0, 1, ...
-    imputer : "mean" or "hybrid"
-        What fills the holes of the logistic regression.
+    imputer : "auto", "mean" or "hybrid"
+        What fills the holes of the logistic regression; auto takes the hybrid for at most 60
+        encoded columns, for its cost grows as their cube.
     iterations : int
         Trees of the boosting.
     random_state : int, RandomState or None
@@ -207,7 +210,7 @@ class BlendedClassifier(TableClassifier):
     def __init__(
         self,
         nominal: Sequence[int] = (),
-        imputer: str = "hybrid",
+        imputer: str = "auto",
         iterations: int = 250,
         random_state: RandomState = None,
     ) -> None:
@@ -232,8 +235,11 @@ class BlendedClassifier(TableClassifier):
         self.members_ = self._members(x, label, seed)
 
     def _members(self, x: Array, label: NDArray[np.int64], seed: int) -> list[TableClassifier]:
+        filler = self.imputer
+        if filler == "auto":
+            filler = "hybrid" if x.shape[1] <= WIDE else "mean"
         return [
-            IndicatorLogistic(imputer=self.imputer, random_state=seed).fit(x, label),
+            IndicatorLogistic(imputer=filler, random_state=seed).fit(x, label),
             BoostedClassifier(iterations=self.iterations, random_state=seed).fit(x, label),
         ]
 

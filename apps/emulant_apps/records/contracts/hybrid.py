@@ -56,6 +56,8 @@ RATE = 0.08
 LEAVES = 8
 FEWEST = 40
 """Observed cells below which a column gets no trees."""
+WORK = 12 * 10**9
+"""Rows times columns cubed, the cost of one round of EM, beyond which fewer rows are drawn."""
 CHUNK_CELLS = 1 << 23
 """Entries of the gains (n, D, D) that are held at a time."""
 
@@ -104,7 +106,8 @@ class HybridImputer(TableImputer):
     neighbours : int
         Other columns that a column's trees look at.
     max_rows : int
-        Rows, drawn at random, from which is learned where there are more.
+        Rows, drawn at random, from which is learned where there are more; fewer, but not below
+        1,000, where there are more than a hundred columns.
     random_state : int, RandomState or None
 
     Examples
@@ -135,9 +138,10 @@ class HybridImputer(TableImputer):
         self.random_state = random_state
 
     def _learn(self, values: Array, seed: int) -> None:
-        if len(values) > self.max_rows:
+        most = min(self.max_rows, max(1000, WORK // len(self.encoding_.mean) ** 3))
+        if len(values) > most:
             rng = numpy_rng(seed, "hybrid", "rows")
-            values = values[np.sort(rng.choice(len(values), self.max_rows, replace=False))]
+            values = values[np.sort(rng.choice(len(values), most, replace=False))]
         x = self.encoding_.forth(values)
         self.pair_ = _fit_pair(x, self.shrinkage)
         self.low_, self.high_ = _ends_of(self.pair_.quantiles, x.shape[1])
