@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from emulant.certify import STANDARD, Case, Statistic, Tolerance, certify
+from emulant.certify.classifier import CrossFitted, area_under_curve
 from emulant.certify.covariance import correlations, parameter_errors, variances
 from emulant.certify.distances import frechet
 from emulant.certify.evidence import Pair, permuted_sides
@@ -61,6 +62,26 @@ def test_what_needs_a_training_set_says_nothing_without_one(comparison):
     x, y = (np.random.default_rng(2).normal(size=(100, K)) for _ in range(2))
     silent = comparison(pair(x, y), np.random.default_rng(0)) is None
     assert silent == ("training" in comparison.name)
+
+
+def test_the_area_of_equal_sides_scatters_as_its_error_says():
+    """Folds learn from each other: the area's variance is twice that of independent ones."""
+    rng, folds, z, p = np.random.default_rng(12), 5, [], []
+    for _ in range(400):
+        x, y = rng.normal(size=(2, 100, 8))
+        both, truth = np.concatenate([x, y]), np.arange(200) >= 100
+        fold = np.tile(np.arange(100) % folds, 2)
+        logits = np.zeros((200, 1))
+        for k in range(folds):
+            seen, out = fold != k, fold == k
+            direction = both[seen & truth].mean(0) - both[seen & ~truth].mean(0)
+            logits[out, 0] = both[out] @ direction
+        fitted = CrossFitted.of(logits, pair(x, y), (fold[:100], fold[:100]))
+        found = area_under_curve(fitted, folds, 99, rng, "")
+        z.append(found.excess / found.error)
+        p.append(found.p_equal)
+    assert np.std(z) == pytest.approx(1.0, abs=0.12)
+    assert abs(np.mean(np.array(p) <= 0.1) - 0.1) < 0.06
 
 
 def test_permutations_exchange_whole_units():

@@ -8,13 +8,19 @@ logits.
 
     A      = P(s_truth > s_sample) + ½ P(=), the area under the ROC curve, fold by fold
     error  from placements: V_i = share of the other side's rows in the fold that row i beats;
-           Var A = Var(V over truth units)/G_T + Var(V over sample units)/G_S
+           Var A = 2 [Var(V over truth units)/G_T + Var(V over sample units)/G_S]
     w(x)   = p_truth(x) / p_samples(x) = n_S/n_T · e^logit(x), the logits combined and calibrated by
            a logistic regression on both, itself cross-fitted
 
 A = ½ when nothing can be told (Lopez-Paz and Oquab, Revisiting classifier two-sample tests, ICLR
 2017; error: DeLong, DeLong and Clarke-Pearson, Biometrics 44, 1988). Equality is tested by
 exchanging units inside each fold, the scores held fixed.
+
+The 2 is for what folds learn of each other. Where a classifier has learnt nothing but noise, the
+score in fold k leans along Σ_{j≠k} d_j, d_j the difference of the sides in fold j, and the areas
+add up to Σ_{j≠k} d_j·d_k: every pair counts twice, so that the variance is twice that of
+independent folds, however many. The null's spread is widened alike. With a true difference it is
+less than 2.
 """
 
 from __future__ import annotations
@@ -40,6 +46,9 @@ __all__ = [
 
 RIDGE = 1.0
 """Penalty on coefficients of features of unit variance; shrinks what a few rows suggest."""
+
+FOLDS_SHARE = 2.0
+"""Variance of the area in units of that of independent folds."""
 
 PRODUCTS = 16
 """Products of pairs are taken of at most so many features."""
@@ -81,9 +90,10 @@ def area_under_curve(
     ]
     area = 0.5 * (sides[0].mean() + sides[1].mean())
     null = _null(fitted, folds, replicates, rng)
+    null[1:] = 0.5 + (null[1:] - 0.5) * FOLDS_SHARE**0.5
     p = (1 + int((null[1:] >= null[0] - 1e-12).sum())) / len(null)
     low, high = np.quantile(null[1:], [0.025, 0.975])
-    variance = sum(s.var(ddof=1) / len(s) for s in sides)
+    variance = FOLDS_SHARE * sum(s.var(ddof=1) / len(s) for s in sides)
     return Evidence(
         float(area), 0.5, float(area - 0.5), float(np.sqrt(variance)),
         float(min(len(s) for s in sides) - 1), p, float(low), float(high),
