@@ -106,13 +106,15 @@ def main(settings: Settings) -> None:
     records = gather(settings.directories, {check.name: check for check in discover()})
     lines: list[tuple[str, ...]] = [line for record in records for line in rows(record)]
     claims: list[tuple[str, ...]] = [(f"`{r.check.name}`", r.check.claim) for r in records]
-    notes = "† run before the last change of the check's code. – reported, not judged."
+    notes = (
+        "† run before the last change of the check's code. – reported, not judged. Where the known "
+        "answer depends on the seed's data, that of the worst seed is shown."
+    )
     text = "\n".join(
         [summary(records), "", markdown(HEAD, lines), notes, "",
          markdown(("check", "what must be found"), claims)]
     )  # fmt: skip
-    names = " ".join(directory.name for directory in settings.directories)
-    command = f"ledger_table.py {names} --docs docs/methods.md"
+    command = "ledger_table.py DIRECTORIES --docs docs/methods.md"
     insert(settings.docs, "ledger", "What was found", command, text)
 
 
