@@ -7,10 +7,12 @@ import torch
 from emulant.errors import InputError
 from emulant.rng import torch_rng
 from emulant_apps.lensing.config import SimulateConfig, TrainConfig
-from emulant_apps.lensing.criteria import plain_statistics
+from emulant_apps.lensing.criteria import Layout, PixelUnits, plain_statistics
 from emulant_apps.lensing.data import simulate
+from emulant_apps.lensing.field.extrema import counts
 from emulant_apps.lensing.field.grid import Patch, default_bands
 from emulant_apps.lensing.field.pixels import patch_power
+from emulant_apps.lensing.field.random import RandomSky
 from emulant_apps.lensing.files import write_maps
 from emulant_apps.lensing.model import Filter, Model, Sizes, build
 from emulant_apps.lensing.sample import Emulator
@@ -206,3 +208,20 @@ def test_anybody_can_measure_plain_maps_with_the_same_statistics():
         assert len(statistic(truth)) == max(1, len(statistic.labels))
     with pytest.raises(InputError, match="maps"):
         plain_statistics(truth[:, 0], ())
+
+
+def test_the_shipped_weights_have_the_power_of_theory_and_more_peaks_than_a_gaussian():
+    """At a cosmology that was never trained on."""
+    cosmology = Cosmology(0.3125, 0.771589)
+    maps = Emulator.pretrained().sample(cosmology.omega_m, cosmology.sigma8, 250, seed=9)
+    assert maps.notes["extrapolated"] is False
+    layout = Layout(maps.patch)
+    rows = layout.rows(maps.kappa, PixelUnits.of(maps.patch, cosmology, 1.0))
+    power = rows[:, layout.slices["power"]]
+    error = power.std(0) / np.sqrt(len(power))
+    assert np.all(np.abs(power.mean(0) - 1) < 4 * error + 0.01)
+    peaks = rows[:, layout.slices["peaks"]].mean(0)
+    gaussian = RandomSky(maps.patch, Convergence(cosmology).spectrum)
+    plain = gaussian.draw(250, np.random.default_rng(0))
+    sigma = np.sqrt(gaussian.variance)
+    assert np.all(peaks[3:5] > 2 * counts(maps.patch, plain, sigma).mean(0)[3:5])
