@@ -143,7 +143,7 @@ def default_bands(patch: Patch, highest: float = 0.9) -> Bands:
     """Return bands that widen from the fundamental to ``highest`` of Nyquist.
 
     >>> default_bands(Patch(64, 5.0)).centres.round().astype(int).tolist()
-    [87, 177, 281, 461, 718, 1085, 1580, 1973]
+    [87, 167, 275, 461, 716, 1084, 1594, 1970]
     """
     top = patch.n / 2 * highest
     steps = [0.999 * step for step in STEPS if step < 0.93 * top] + [top]

@@ -63,7 +63,7 @@ class Convergence:
     >>> kappa = Convergence(Cosmology(0.3089, 0.8159), Sources.plane(1.0))
     >>> ell = np.array([1000.0])
     >>> round(float((ell**2 * kappa.spectrum(ell) / (2 * np.pi))[0] * 1e5), 1)
-    7.0
+    6.9
     """
 
     def __init__(self, cosmology: Cosmology, sources: Sources | None = None) -> None:

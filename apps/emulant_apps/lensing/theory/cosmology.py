@@ -43,7 +43,7 @@ class Cosmology:
 
     >>> fiducial = Cosmology(0.3089, 0.8159)
     >>> round(float(fiducial.distance(0.5)))
-    2300
+    2301
     """
 
     omega_m: float = 0.3
