@@ -18,11 +18,12 @@ import numpy as np
 import tyro
 from scipy.stats import beta, kstest
 
-from certificates_worlds import WORLDS, World, insert, judged, kept, markdown, strict
+from certificates_worlds import WORLDS, World, insert, judged, kept, strict
 from emulant.certify import STANDARD, Case, Certificate, Statistic, Tolerance, certify
 from emulant.certify.classifier import ratio_log_weights
 from emulant.certify.evidence import Pair
 from emulant.rng import derive, numpy_rng
+from emulant.tables import markdown
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import tyro
 
-from certificates_worlds import insert, markdown
+from certificates_worlds import insert
 from emulant.rng import derive
+from emulant.tables import markdown
 from emulant_apps.ising.config import CRITICAL
 from emulant_apps.ising.data import simulate
 from emulant_apps.ising.sample import Emulator

@@ -18,7 +18,7 @@ import numpy as np
 import tyro
 
 from certificates_calibration import share
-from certificates_worlds import field, insert, judged, kept, markdown, power_law, table
+from certificates_worlds import field, insert, judged, kept, power_law, table
 from emulant.certify import (
     STANDARD,
     Case,
@@ -31,6 +31,7 @@ from emulant.certify import (
 )
 from emulant.certify.summaries import grid_statistics, table_statistics
 from emulant.rng import numpy_rng
+from emulant.tables import markdown
 from emulant_apps.ising.observables import summarise
 from emulant_apps.ising.simulators import simulate
 

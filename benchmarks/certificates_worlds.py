@@ -26,7 +26,6 @@ __all__ = [
     "World",
     "field",
     "insert",
-    "markdown",
     "power_law",
     "strict",
     "table",
@@ -157,16 +156,6 @@ def kept(work: Path | None, key: dict[str, Any], make: Callable[[], list[Any]]) 
         write_json(file, {"key": key, "made": make()})
     made: list[Any] = read_json(file)["made"]
     return made
-
-
-def markdown(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    """Return a Markdown table with a final newline."""
-    text = [
-        "| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |"
-        for line in [head, *rows]
-    ]
-    text.insert(1, "|" + "---|" * len(head))
-    return "\n".join(text) + "\n"
 
 
 def insert(docs: Path | None, mark: str, title: str, command: str, table: str) -> None:

@@ -24,6 +24,7 @@ from emulant.methods.game import Method
 from emulant.methods.maximum_likelihood import MaximumLikelihood
 from emulant.nets.initial import initial_parameters
 from emulant.rng import torch_rng
+from emulant.tables import aligned, markdown
 from emulant.train import Optimiser, Plan, fit
 from emulant_apps.ising.bank import Bank
 from emulant_apps.ising.bench import replace_between
@@ -31,7 +32,6 @@ from emulant_apps.ising.data import simulate
 from emulant_apps.ising.exact import kaufman
 from emulant_apps.ising.hamiltonian import energies
 from emulant_apps.ising.hierarchy import HierarchicalGenerator
-from emulant_apps.ising.tables import aligned, markdown
 from emulant_apps.ising.train import PRESETS, TEMPERATURES, adversarial_game
 from emulant_apps.ising.weights import effective_sample_size
 

@@ -24,10 +24,11 @@ import tyro
 
 from emulant.progress import Progress
 from emulant.store import hash_json, plain, read_json, write_json
+from emulant.tables import aligned, markdown
 from emulant_apps.ising.bench import replace_between
 from emulant_apps.ising.config import CRITICAL
 from emulant_apps.ising.sample import Emulator
-from emulant_apps.ising.tables import aligned, markdown, with_error
+from emulant_apps.ising.tables import with_error
 from emulant_apps.ising.weights import FLOOR, Estimate
 from ising_rows import RATIO, REWEIGHTED, Row, rows
 from ising_truth import Config, Result, Truth, judge, reference

@@ -21,12 +21,12 @@ import numpy as np
 
 from emulant.certify import Certificate
 from emulant.rng import numpy_rng
+from emulant.tables import markdown
 from emulant_apps.lensing.data import lognormal_shift
 from emulant_apps.lensing.field.random import RandomSky
 from emulant_apps.lensing.files import read_maps
 from emulant_apps.lensing.maps import Maps
 from emulant_apps.lensing.sample import Emulator, joined
-from emulant_apps.lensing.tables import markdown
 from emulant_apps.lensing.theory.convergence import Convergence
 from emulant_apps.lensing.theory.cosmology import Cosmology
 from emulant_apps.lensing.validate import Rows, certificate, held_out, rows_of

@@ -16,13 +16,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from emulant.tables import markdown
 from emulant_apps.lensing.data import lognormal_shift
 from emulant_apps.lensing.field.grid import Patch
 from emulant_apps.lensing.field.random import RandomSky
 from emulant_apps.lensing.nbody.lightcone import LAYOUTS, render, simulate_planes
 from emulant_apps.lensing.nbody.transfer import load_deficits, transfers
 from emulant_apps.lensing.sample import Emulator
-from emulant_apps.lensing.tables import markdown
 from emulant_apps.lensing.theory.convergence import Convergence
 from emulant_apps.lensing.theory.cosmology import Cosmology
 

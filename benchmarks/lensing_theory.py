@@ -14,11 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
+from emulant.tables import markdown
 from emulant_apps.lensing.criteria import Layout
 from emulant_apps.lensing.field.pixels import patch_power
 from emulant_apps.lensing.files import read_maps
 from emulant_apps.lensing.nbody.lightcone import rays_per_pixel
-from emulant_apps.lensing.tables import markdown
 from emulant_apps.lensing.theory.convergence import Convergence
 from emulant_apps.lensing.theory.cosmology import Cosmology
 from emulant_apps.lensing.validate import rows_of

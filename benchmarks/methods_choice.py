@@ -29,7 +29,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from certificates_worlds import insert, markdown
+from certificates_worlds import insert
 from emulant.certify import STANDARD, Case, Certificate, certify
 from emulant.certify.page import palette
 from emulant.certify.summaries import table_statistics
@@ -51,6 +51,7 @@ from emulant.nets.initial import initial_parameters
 from emulant.nets.mlp import MLP, MLPCritic
 from emulant.rng import numpy_rng, torch_rng
 from emulant.store.atomic import atomic_path
+from emulant.tables import markdown
 from emulant.train import Optimiser, Plan, Resampled, fit
 
 COLUMNS = {

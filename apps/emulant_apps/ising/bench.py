@@ -34,12 +34,13 @@ from numpy.typing import NDArray
 from emulant.errors import PASS
 from emulant.progress import Progress
 from emulant.store import read_text, write_text
+from emulant.tables import aligned, markdown
 from emulant_apps.ising.autocorrelation import integrated_autocorrelation_time
 from emulant_apps.ising.config import Algorithm, BenchConfig
 from emulant_apps.ising.exact import Thermodynamics, kaufman
 from emulant_apps.ising.hamiltonian import energies, magnetisations
 from emulant_apps.ising.simulators import simulate
-from emulant_apps.ising.tables import aligned, markdown, with_error
+from emulant_apps.ising.tables import with_error
 from emulant_apps.ising.weights import (
     FLOOR,
     Estimate,

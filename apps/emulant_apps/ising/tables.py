@@ -7,49 +7,19 @@ Z partition function of the whole lattice; ∞ marks the infinite lattice. J = k
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 
 import numpy as np
 
 from emulant.errors import PASS
 from emulant.store import current, new_file, plain, write_json
+from emulant.tables import aligned
 from emulant_apps.ising import exact
 from emulant_apps.ising.config import ExactConfig
 from emulant_apps.ising.data import States
 from emulant_apps.ising.hamiltonian import energies, magnetisations
 from emulant_apps.ising.weights import effective_sample_size, ln_partition
 
-__all__ = ["aligned", "markdown", "run_exact", "states_table", "with_error"]
-
-
-def aligned(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return columns of text, aligned right, with a final newline.
-
-    >>> print(aligned(("T", "u"), [("2.0", "-1.75")]), end="")
-      T      u
-    2.0  -1.75
-    """
-    lines = [list(head), *map(list, rows)]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
-    padded = (
-        "  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in lines
-    )
-    return "\n".join(padded) + "\n"
-
-
-def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a Markdown table with a final newline.
-
-    >>> print(markdown(("T", "u"), [("2.0", "-1.75")]), end="")
-    | T | u |
-    |---|---|
-    | 2.0 | -1.75 |
-    """
-    lines = [head, ["---"] * len(head), *rows]
-    text = ["| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines]
-    text[1] = text[1].replace(" ", "")
-    return "\n".join(text) + "\n"
+__all__ = ["run_exact", "states_table", "with_error"]
 
 
 def with_error(value: float, error: float) -> str:

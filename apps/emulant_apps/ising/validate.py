@@ -26,6 +26,7 @@ from emulant.errors import InputError
 from emulant.progress import Progress
 from emulant.rng import derive, numpy_rng
 from emulant.store import current, new_directory, plain
+from emulant.tables import aligned
 from emulant_apps.ising.autocorrelation import integrated_autocorrelation_time
 from emulant_apps.ising.checks import checks
 from emulant_apps.ising.config import SimulateConfig, ValidateConfig
@@ -50,7 +51,6 @@ from emulant_apps.ising.sides import (
     sides_table,
     swept,
 )
-from emulant_apps.ising.tables import aligned
 
 __all__ = ["certificate", "reference_states", "run", "side_by_side"]
 

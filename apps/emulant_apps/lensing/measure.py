@@ -15,6 +15,7 @@ import numpy as np
 from emulant.certify.page import Page, Section, Table, figure, palette, style
 from emulant.errors import PASS
 from emulant.store import current, new_directory, plain, write_json
+from emulant.tables import aligned
 from emulant_apps.lensing.config import MeasureConfig
 from emulant_apps.lensing.field import masks, onepoint
 from emulant_apps.lensing.field.bispectrum import default_triangles
@@ -25,7 +26,6 @@ from emulant_apps.lensing.field.shear import smoothed
 from emulant_apps.lensing.field.wavelets import Scattering, starlet
 from emulant_apps.lensing.files import read_maps
 from emulant_apps.lensing.maps import Maps, cut, degraded
-from emulant_apps.lensing.tables import aligned
 
 __all__ = ["measured", "run"]
 

@@ -2,37 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
+from emulant.tables import aligned
 from emulant_apps.lensing.maps import Maps
 
-__all__ = ["aligned", "maps_table", "markdown"]
-
-
-def aligned(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return columns of text, aligned right, with a final newline.
-
-    >>> print(aligned(("z", "n"), [("1.0", "64")]), end="")
-      z   n
-    1.0  64
-    """
-    lines = [list(head), *map(list, rows)]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
-    padded = (
-        "  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in lines
-    )
-    return "\n".join(padded) + "\n"
-
-
-def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a Markdown table with a final newline."""
-    lines = [head, ["---"] * len(head), *rows]
-    text = ["| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines]
-    text[1] = text[1].replace(" ", "")
-    return "\n".join(text) + "\n"
+__all__ = ["maps_table"]
 
 
 def maps_table(maps: Maps) -> str:

@@ -34,7 +34,7 @@ from emulant.methods.gan import GAN
 from emulant.nets.initial import initial_parameters
 from emulant.rng import torch_rng
 from emulant.store import current
-from emulant.train import Optimiser, Plan, begun, fit
+from emulant.train import Optimiser, Plan, begun, fit, require_room
 from emulant.types import Batch
 from emulant_apps.lensing.config import DEGREES, PIXELS, TrainConfig
 from emulant_apps.lensing.data import lognormal_shift, split
@@ -166,8 +166,7 @@ def train(config: TrainConfig) -> Path:
         Ctrl-C or SIGTERM; the run can be resumed.
     """
     recipe = PRESETS[config.preset]
-    if config.out.exists() and not config.resume and any(config.out.iterdir()):
-        raise InputError(f"{config.out}: holds files already; name another, or add --resume")
+    require_room(config.out, config.resume)
     whole = read_maps(config.data)
     maps = split(whole, "train")
     if len(maps) == 0:

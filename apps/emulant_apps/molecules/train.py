@@ -25,7 +25,7 @@ from emulant.methods.vae import VAE
 from emulant.rng import derive, numpy_rng, torch_rng
 from emulant.store.provenance import current
 from emulant.store.tensors import load_tensors
-from emulant.train import Optimiser, Plan, Resampled, begun, fit
+from emulant.train import Optimiser, Plan, Resampled, begun, fit, require_room
 from emulant.train.plan import Precision
 from emulant_apps.molecules.bank import Strings
 from emulant_apps.molecules.config import TrainConfig
@@ -128,8 +128,7 @@ def train(config: TrainConfig) -> Path:
     if config.steps is not None:
         less = min(recipe.code_steps, max(1, config.steps))
         recipe = dataclasses.replace(recipe, steps=config.steps, code_steps=less)
-    if config.out.exists() and not config.resume and any(config.out.iterdir()):
-        raise InputError(f"{config.out}: holds files already; name another, or add --resume")
+    require_room(config.out, config.resume)
     strings = _strings(config, recipe)
     vocabulary = Vocabulary.of(strings, rare=config.rare)
     encoded = vocabulary.encode(strings)

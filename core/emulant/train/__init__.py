@@ -4,7 +4,7 @@ from emulant.train.interruption import Interrupted
 from emulant.train.loop import Fitted, fit
 from emulant.train.plan import Optimiser, Plan
 from emulant.train.players import DivergenceError
-from emulant.train.run import begun
+from emulant.train.run import begun, require_room
 from emulant.train.source import Resampled, Source
 
 __all__ = [
@@ -17,4 +17,5 @@ __all__ = [
     "Source",
     "begun",
     "fit",
+    "require_room",
 ]
