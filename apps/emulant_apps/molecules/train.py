@@ -64,10 +64,10 @@ class Recipe:
     """Training molecules, drawn at random; None: all."""
     batch: int = 64
     """Strings of a batch."""
-    steps: int = 12_000
+    steps: int = 30_000
     rate: float = 3e-3
     """Highest learning rate of the VAE."""
-    beta: float = 0.2
+    beta: float = 0.35
     """Weight of the KL divergence at the end."""
     corners: tuple[tuple[float, float], ...] = ((0.25, 0.25), (0.5, 1.0))
     """Rise of beta: (share of the steps, share of beta)."""
