@@ -17,8 +17,10 @@ from emulant.errors import InputError
 __all__ = [
     "AnaloguesConfig",
     "ChainConfig",
+    "DrawnConfig",
     "FilterConfig",
     "FinetuneConfig",
+    "JudgedConfig",
     "PrepareConfig",
     "SampleConfig",
     "TrainConfig",
@@ -134,87 +136,81 @@ class ChainConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FilterConfig:
+class JudgedConfig:
+    """What every command has that writes candidates."""
+
+    out: Path
+    """Table to write (.csv, .parquet, .sdf, .smi), or a directory for tables, pictures and page."""
+    chain: ChainConfig = ChainConfig()
+    """The checks."""
+    workers: int | None = None
+    """Processes; the molecules do not depend on it. Default: one a core."""
+
+    def __post_init__(self) -> None:
+        require_at_least(1, self.workers, "--workers")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DrawnConfig(JudgedConfig):
+    """What every command has that draws strings."""
+
+    model: Path | None = None
+    """Directory of a trained model. Default: the shipped weights."""
+    temperature: float | None = None
+    """0: the likeliest token each time; 1: the network's own law. Default: 0 for a VAE, 1 for a
+    char-RNN, which has no other source of chance."""
+    masked: bool = False
+    """Let only grammatical tokens be said, and draw again what is still no molecule."""
+    seed: int = 0
+    """Seed of every random stream."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_at_least(0, self.temperature, "--temperature")
+        require_at_least(0, self.seed, "--seed")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FilterConfig(JudgedConfig):
     """Say what speaks against molecules, ours or not."""
 
     molecules: Positional[str]
     """File (.smi, .csv, .tsv, .sdf, each also .gz), or SMILES."""
-    out: Path
-    """Table to write (.csv, .parquet, .sdf, .smi), or a directory for tables, pictures and page."""
     column: str | None = None
     """Column of SMILES in a table. Default: detected."""
-    chain: ChainConfig = ChainConfig()
-    """The checks."""
-    workers: int | None = None
-    """Processes; the answers do not depend on it. Default: one a core."""
-
-    def __post_init__(self) -> None:
-        require_at_least(1, self.workers, "--workers")
 
 
 @dataclass(frozen=True, kw_only=True)
-class SampleConfig:
+class SampleConfig(DrawnConfig):
     """Draw new molecules from the learned prior."""
 
-    out: Path
-    """Table to write (.csv, .parquet, .sdf, .smi), or a directory for tables, pictures and page."""
     count: int = 1000
     """Candidates to keep; with --raw, strings to draw."""
     raw: bool = False
     """Write every decoded string, valid or not, and judge none."""
-    temperature: float = 0.0
-    """0: the likeliest token each time; 1: the network's own law."""
-    masked: bool = False
-    """Let only grammatical tokens be said, and draw again what is still no molecule."""
-    prior: Literal["learned", "normal"] = "learned"
-    """learned: the flow fitted to the codes; normal: N(0, I)."""
-    model: Path | None = None
-    """Directory of a trained model. Default: the shipped weights."""
-    chain: ChainConfig = ChainConfig()
-    """The checks."""
-    seed: int = 0
-    """Seed of every random stream."""
-    workers: int | None = None
-    """Processes; the molecules do not depend on it. Default: one a core."""
+    prior: Literal["learned", "normal"] | None = None
+    """Of a VAE; learned: the flow fitted to the codes; normal: N(0, I). Default: learned."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         require_at_least(1, self.count, "--count")
-        require_at_least(0, self.temperature, "--temperature")
-        require_at_least(0, self.seed, "--seed")
-        require_at_least(1, self.workers, "--workers")
 
 
 @dataclass(frozen=True, kw_only=True)
-class AnaloguesConfig:
+class AnaloguesConfig(DrawnConfig):
     """Draw new molecules around prototypes."""
 
     prototypes: Positional[str]
     """SMILES of a prototype, several with spaces between, or a file of them."""
-    out: Path
-    """Table to write (.csv, .parquet, .sdf, .smi), or a directory for tables, pictures and page."""
     count: int = 200
     """Strings to draw around each prototype."""
     diversity: float = 1.5
     """Knob D: 1 stays within the prototype's own code, more goes further away."""
-    temperature: float = 0.0
-    """0: the likeliest token each time; 1: the network's own law."""
-    masked: bool = False
-    """Let only grammatical tokens be said, and draw again what is still no molecule."""
-    model: Path | None = None
-    """Directory of a trained model. Default: the shipped weights."""
-    chain: ChainConfig = ChainConfig()
-    """The checks."""
-    seed: int = 0
-    """Seed of every random stream."""
-    workers: int | None = None
-    """Processes; the molecules do not depend on it. Default: one a core."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         require_at_least(1, self.count, "--count")
         require_at_least(0, self.diversity, "--diversity")
-        require_at_least(0, self.temperature, "--temperature")
-        require_at_least(0, self.seed, "--seed")
-        require_at_least(1, self.workers, "--workers")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -33,7 +33,7 @@ def run_sample(config: SampleConfig) -> int:
     """Run ``emulant molecules sample``."""
     prepare_out(config.out)
     emulator = emulator_of(config)
-    mode = Mode(config.temperature, config.masked, config.prior)
+    mode = Mode(config.temperature or 0.0, config.masked, config.prior or "learned")
     made = current("molecules sample", config, config.seed, weights=emulator.model.content)
     if config.raw:
         with Progress("sample", math.ceil(config.count / CHUNK)) as progress:
@@ -81,7 +81,7 @@ def run_analogues(config: AnaloguesConfig) -> int:
             f"'{config.prototypes}': the model cannot read it: {words.unknown[0][1]}; "
             "train one on such molecules with 'emulant molecules train --data'"
         )
-    mode = Mode(config.temperature, config.masked)
+    mode = Mode(config.temperature or 0.0, config.masked)
     drawn = emulator.analogues(
         prototypes, config.count, config.seed, config.diversity, mode, config.workers
     )
