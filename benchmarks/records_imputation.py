@@ -254,7 +254,8 @@ def main() -> None:
         records.append(judge(x, *key))
         with options.out.open("a") as file:
             file.write(json.dumps(records[-1]) + "\n")
-    show(records, options.methods, options.docs)
+    if "hybrid" in options.methods:
+        show(records, options.methods, options.docs)
 
 
 KEY = ("table", "mechanism", "rate", "repeat", "method")
