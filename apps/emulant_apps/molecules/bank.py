@@ -41,6 +41,7 @@ class Strings:
         lengths = (rows != PAD).sum(1)
         order = numpy_rng(0, "molecules bank").permutation(len(rows))  # no alphabet in a bucket
         order = order[np.argsort(lengths[order], kind="stable")]
+        self.order = order
         self.rows = torch.from_numpy(rows[order])
         self.lengths = torch.from_numpy(lengths[order])
         self.size, self.latent, self.noisy = size, latent, noisy
@@ -49,12 +50,16 @@ class Strings:
     def batch(self, step: int, rng: torch.Generator) -> Batch:
         """Return ``size`` strings (B, T), with their contexts (B, 1 + Z)."""
         del step
+        x, _ = self.draw(rng)
+        return Batch(x, self._context(rng))
+
+    def draw(self, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Return ``size`` strings of one bucket, cut to the longest, and their places (B,)."""
         some = int(torch.randint(len(self.rows), (1,), generator=rng))
         start = some // BUCKET * BUCKET
         stop = min(len(self.rows), start + BUCKET)
         chosen = torch.randint(start, stop, (self.size,), generator=rng)
-        x = self.rows[chosen, : int(self.lengths[chosen].max())].long()
-        return Batch(x, self._context(rng))
+        return self.rows[chosen, : int(self.lengths[chosen].max())].long(), chosen
 
     def _context(self, rng: torch.Generator) -> Tensor | None:
         if not self.noisy:

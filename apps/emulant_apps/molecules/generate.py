@@ -14,8 +14,9 @@ from emulant.progress import Progress
 from emulant.store import Provenance, atomic_path, current, write_json
 from emulant_apps.molecules.candidates import candidates_of, chain_of, deliver, prepare_out
 from emulant_apps.molecules.config import AnaloguesConfig, SampleConfig
+from emulant_apps.molecules.decoding import CHUNK, Drawn, Mode, is_molecule, joined
 from emulant_apps.molecules.filter import read, recorded
-from emulant_apps.molecules.sample import CHUNK, Drawn, Emulator, Mode, is_molecule
+from emulant_apps.molecules.sample import Emulator
 from emulant_apps.molecules.tables import SUFFIXES, Candidate
 
 __all__ = ["emulator_of", "run_analogues", "run_sample"]
@@ -57,7 +58,7 @@ def run_sample(config: SampleConfig) -> int:
         scores = [value for part in parts for value in part.log_likelihood.tolist()]
         candidates = candidates_of(strings, chain, config.workers, scores=scores)
         kept = sum(candidate.found.kept for candidate in candidates)
-    drawn = _together(parts)
+    drawn = joined(parts)
     candidates = _first(candidates, config.count)
     if kept < config.count:
         sys.stderr.write(f"sample: only {kept:,} of {asked:,} strings were kept; ask for less\n")
@@ -111,16 +112,6 @@ def _first(candidates: Sequence[Candidate], count: int) -> list[Candidate]:
         if kept == count:
             return list(candidates[:place])
     return list(candidates)
-
-
-def _together(parts: Sequence[Drawn]) -> Drawn:
-    import numpy as np
-
-    return Drawn(
-        tuple(text for part in parts for text in part.strings),
-        np.concatenate([part.log_likelihood for part in parts]),
-        sum(part.redrawn for part in parts),
-    )
 
 
 def _told(drawn: Drawn, mode: Mode) -> str:

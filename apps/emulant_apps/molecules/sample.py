@@ -4,21 +4,17 @@ The strings come in chunks of a fixed size; each chunk has random streams derive
 its place, and is computed whole on one thread, so that the same seed gives the same strings
 whatever the number of workers, and fewer strings are the first of more.
 
-A *raw* string is what the network says. With ``masked`` only tokens of :mod:`~.grammar` may be
-said, and a string that is still no molecule (its aromatic rings have no Kekulé form) is drawn
-again, at a temperature of one, up to :data:`REDRAWS` times.
+How a latent becomes a string is said in :mod:`~.decoding`.
 """
 
 from __future__ import annotations
 
-import contextlib
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib import resources
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
@@ -29,47 +25,21 @@ from emulant.errors import InputError
 from emulant.methods.game import evaluating
 from emulant.parallel import chunked_map
 from emulant.rng import torch_rng
-from emulant_apps.molecules.chemistry.parse import parse
-from emulant_apps.molecules.grammar import Grammar
+from emulant_apps.molecules.decoding import (
+    CHUNK,
+    Choice,
+    Drawn,
+    Mode,
+    is_molecule,
+    joined,
+    one_thread,
+    until_molecules,
+)
 from emulant_apps.molecules.model import Model, load_model
-from emulant_apps.molecules.vocabulary import END, PAD
 
-__all__ = ["CHUNK", "Drawn", "Emulator", "Mode"]
+__all__ = ["CHUNK", "Drawn", "Emulator", "Mode", "is_molecule"]
 
-CHUNK = 500
-"""Strings of a chunk."""
-REDRAWS = 20
-Prior = Literal["learned", "normal"]
-
-
-@dataclass(frozen=True, slots=True)
-class Mode:
-    """How a latent becomes a string."""
-
-    temperature: float = 0.0
-    """0: the likeliest token each time; 1: the network's own law."""
-    masked: bool = False
-    """Whether only grammatical tokens may be said."""
-    prior: Prior = "learned"
-    """learned: the flow over the codes; normal: N(0, I)."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Drawn:
-    """Strings as they were said, valid or not."""
-
-    strings: tuple[str, ...]
-    log_likelihood: NDArray[np.float64]
-    """ln p(string | its latent) at temperature one, nats, (n,)."""
-    redrawn: int = 0
-    """Strings that were drawn again because they were no molecules; 0 where nothing is masked."""
-    origin: tuple[int, ...] = ()
-    """Index of the prototype of each; empty where there is none."""
-
-    @property
-    def valid(self) -> float:
-        """Share of the strings that are molecules."""
-        return sum(map(is_molecule, self.strings)) / max(1, len(self.strings))
+Scores = NDArray[np.float64]
 
 
 class Emulator:
@@ -118,7 +88,7 @@ class Emulator:
             raise ValueError(f"'start' must be a multiple of {CHUNK}, got {start}")
         work = partial(_of_prior, self.model, mode or Mode(), seed, start // CHUNK)
         chunks = chunked_map(work, math.ceil(count / CHUNK), 1, seed, workers, progress)
-        return _joined(chunks, count)
+        return joined(chunks, count)
 
     def analogues(
         self,
@@ -145,7 +115,7 @@ class Emulator:
         drawn = []
         for row in range(len(prototypes)):
             own = [part for part, job in zip(parts, jobs, strict=True) if job[0] == row]
-            drawn.append(_joined(own, count))
+            drawn.append(joined(own, count))
         return Drawn(
             tuple(text for part in drawn for text in part.strings),
             np.concatenate([part.log_likelihood for part in drawn]),
@@ -160,18 +130,12 @@ class Emulator:
             index, why = encoded.unknown[0]
             raise InputError(f"'{strings[index]}': {why}")
         said = []
-        with evaluating(self.model.vae), _one_thread():
+        with evaluating(self.model.vae), one_thread():
             for start in range(0, len(encoded.rows), CHUNK):
                 x = torch.from_numpy(encoded.rows[start : start + CHUNK]).long()
                 rows = self.model.decoder.mean(self.model.vae.encode(x).mean)
                 said += self.model.sizes.vocabulary.decode(rows.numpy())
         return tuple(said)
-
-
-def is_molecule(text: str) -> bool:
-    """Return whether a string is a molecule that RDKit reads; the empty one is none."""
-    molecule = parse(text)
-    return molecule is not None and molecule.GetNumAtoms() > 0
 
 
 @dataclass(frozen=True)
@@ -192,7 +156,7 @@ def _of_prior(
     """Return the strings of one chunk of the prior."""
     del size, unused
     rng = torch_rng(seed, "molecules sample", first + chunk)
-    with evaluating(model.vae), _one_thread():
+    with evaluating(model.vae), one_thread():
         if mode.prior == "normal" or model.codes is None:
             z = model.vae.prior.draw(CHUNK, rng)
         else:
@@ -211,7 +175,7 @@ def _of_prototype(
     """Return one chunk of strings around one prototype."""
     row, start = job
     rng = torch_rng(seed, "molecules analogues", row, start)
-    with evaluating(model.vae), _one_thread():
+    with evaluating(model.vae), one_thread():
         q = model.vae.encode(torch.from_numpy(rows[row : row + 1]).long())
         e = torch.randn(CHUNK, model.sizes.latent, generator=rng)
         return _said(model, q.mean + diversity * (0.5 * q.log_variance).exp() * e, mode, rng)
@@ -219,68 +183,20 @@ def _of_prototype(
 
 def _said(model: Model, z: Tensor, mode: Mode, rng: torch.Generator) -> Drawn:
     """Return what the decoder says of latents (n, Z), in ``mode``."""
-    strings, score = _once(model, z, mode.temperature, mode.masked, rng)
-    redrawn = 0
-    if mode.masked:
-        for _ in range(REDRAWS):
-            bad = [k for k, text in enumerate(strings) if not is_molecule(text)]
-            redrawn += len(bad)
-            if not bad:
-                break
-            again, ln_p = _once(model, z[bad], 1.0, True, rng)
-            for k, text, value in zip(bad, again, ln_p.tolist(), strict=True):
-                strings[k], score[k] = text, value
-    return Drawn(tuple(strings), score, redrawn)
+
+    def once(rows: Sequence[int] | None, temperature: float) -> tuple[list[str], Scores]:
+        return _once(model, z if rows is None else z[list(rows)], temperature, mode.masked, rng)
+
+    return until_molecules(once, mode)
 
 
 def _once(
     model: Model, z: Tensor, temperature: float, masked: bool, rng: torch.Generator
-) -> tuple[list[str], NDArray[np.float64]]:
-    vocabulary = model.sizes.vocabulary
-    grammar = Grammar(vocabulary, len(z)) if masked else None
-    score = torch.zeros(len(z), dtype=torch.float64)
-    ended = torch.zeros(len(z), dtype=torch.bool)
-
-    def choose(_: int, logits: Tensor, __: Tensor) -> Tensor:
-        logits[:, :END] = -math.inf  # PAD and START are never said
-        ln_q = logits.log_softmax(1)
-        if grammar is not None:
-            may = torch.from_numpy(grammar.allowed())
-            may[:, PAD] = False
-            may[~may.any(1), END] = True
-            logits = logits.masked_fill(~may, -math.inf)
-        if temperature > 0:
-            q = (logits / temperature).softmax(1)
-            numbers = torch.multinomial(q, 1, generator=rng)[:, 0]
-        else:
-            numbers = logits.argmax(1)
-        score.add_(ln_q.gather(1, numbers[:, None])[:, 0].double().masked_fill(ended, 0.0))
-        ended.logical_or_(numbers == END)
-        if grammar is not None:
-            grammar.said(numbers.numpy())
-        return numbers
-
-    rows = model.decoder.say(z, choose)
-    return vocabulary.decode(rows.numpy()), score.numpy()
-
-
-def _joined(chunks: Sequence[Drawn], count: int) -> Drawn:
-    return Drawn(
-        tuple(text for chunk in chunks for text in chunk.strings)[:count],
-        np.concatenate([chunk.log_likelihood for chunk in chunks])[:count],
-        sum(chunk.redrawn for chunk in chunks),
-    )
-
-
-@contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
-    """Compute on one thread: sums, hence strings, must not depend on how many there are."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+) -> tuple[list[str], Scores]:
+    """Return one string of each latent, and its ln p."""
+    choice = Choice(model.sizes.vocabulary, len(z), rng, temperature, masked)
+    rows = model.decoder.say(z, choice)
+    return model.sizes.vocabulary.decode(rows.numpy()), choice.score.numpy()
 
 
 def codes_of_strings(
@@ -289,7 +205,7 @@ def codes_of_strings(
     """Return KL(q || N(0, I)) in nats (n,) and the mean codes (n, Z) of strings that it reads."""
     rows = emulator.model.sizes.vocabulary.encode(strings).rows
     kl, means = [], []
-    with evaluating(emulator.model.vae), _one_thread():
+    with evaluating(emulator.model.vae), one_thread():
         for start in range(0, len(rows), CHUNK):
             q = emulator.model.vae.encode(torch.from_numpy(rows[start : start + CHUNK]).long())
             kl.append(q.kl().double().numpy())
@@ -300,7 +216,7 @@ def codes_of_strings(
 def decode_pairs(emulator: Emulator, count: int, seed: int) -> tuple[list[str], list[str]]:
     """Return two strings at temperature one of each of ``count`` latents of the prior."""
     rng = torch_rng(seed, "molecules pairs")
-    with evaluating(emulator.model.vae), _one_thread():
+    with evaluating(emulator.model.vae), one_thread():
         z = emulator.model.draw_latents(count, rng)
         first, _ = _once(emulator.model, z, 1.0, False, rng)
         second, _ = _once(emulator.model, z, 1.0, False, rng)

@@ -21,11 +21,23 @@ from numpy.typing import NDArray
 
 from emulant.errors import InputError
 
-__all__ = ["END", "PAD", "SPECIAL", "START", "Encoded", "Vocabulary", "tokens"]
+__all__ = ["DRUG_LIKE", "END", "PAD", "SPECIAL", "START", "Encoded", "Vocabulary", "tokens"]
 
 PAD, START, END = 0, 1, 2
 SPECIAL = 3
 """Number of the first token."""
+_DRUG_LIKE = (
+    "# ( ) - / = \\ 1 2 3 4 5 6 7 8 9 %10 %11 %12 "
+    "B C N O F P S Cl Br I b c n o p s "
+    "[nH] [n+] [n-] [nH+] [o+] [s+] [c-] [cH-] [se] "
+    "[C@] [C@@] [C@H] [C@@H] [C-] [CH-] [CH2-] [C+] "
+    "[N+] [N-] [NH+] [NH-] [NH2+] [NH3+] [N@+] [N@@+] [N@H+] [N@@H+] "
+    "[O-] [O+] [OH+] [S-] [S+] [S@] [S@@] [S@+] [S@@+] "
+    "[P+] [P@] [P@@] [PH] [B-] [Se] [Si] [I+]"
+)
+DRUG_LIKE = tuple(_DRUG_LIKE.split())
+"""Tokens of drug-like molecules beyond those of any one training set: charges, stereochemistry,
+the rarer elements and ring digits. A network that has numbers for them can be taught them later."""
 
 _TOKEN = re.compile(r"\[[^\]]*\]|Br|Cl|%\d\d|.", re.DOTALL)
 
@@ -89,6 +101,12 @@ class Vocabulary:
                 used.update(set(found))
                 longest = max(longest, len(found))
         return cls(tuple(sorted(word for word, n in used.items() if n >= rare)), longest)
+
+    @classmethod
+    def wide(cls, strings: Iterable[str], length: int, rare: int = 1) -> Vocabulary:
+        """Return the tokens of ``strings``, of at most ``length`` each, and the drug-like ones."""
+        found = cls.of(strings, length, rare)
+        return cls(tuple(sorted({*found.words, *DRUG_LIKE})), length)
 
     @cached_property
     def number(self) -> dict[str, int]:

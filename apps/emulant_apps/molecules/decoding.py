@@ -1,0 +1,180 @@
+r"""How logits become strings: what every generator of strings shares.
+
+At each position a network says the logits of what may come next; a :class:`Choice` makes tokens
+of them, greedily or by chance, of all tokens or of the grammatical ones, and keeps the account
+
+    ln p(string) = sum_t log softmax(logits_t)[token_t]
+
+at temperature one, of the tokens that it chose itself. With ``masked`` only tokens of
+:mod:`~.grammar` may be said, and a string that is still no molecule (its aromatic rings have no
+Kekulé form) is drawn again, at a temperature of one, up to :data:`REDRAWS` times.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from emulant_apps.molecules.chemistry.parse import parse
+from emulant_apps.molecules.grammar import Grammar
+from emulant_apps.molecules.vocabulary import END, PAD, Vocabulary
+
+__all__ = [
+    "CHUNK",
+    "Choice",
+    "Drawn",
+    "Mode",
+    "is_molecule",
+    "joined",
+    "one_thread",
+    "until_molecules",
+]
+
+CHUNK = 500
+"""Strings of a chunk."""
+REDRAWS = 20
+Prior = Literal["learned", "normal"]
+
+
+@dataclass(frozen=True, slots=True)
+class Mode:
+    """How a network's logits become a string."""
+
+    temperature: float = 0.0
+    """0: the likeliest token each time; 1: the network's own law."""
+    masked: bool = False
+    """Whether only grammatical tokens may be said."""
+    prior: Prior = "learned"
+    """Of a VAE; learned: the flow over the codes; normal: N(0, I)."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Drawn:
+    """Strings as they were said, valid or not."""
+
+    strings: tuple[str, ...]
+    log_likelihood: NDArray[np.float64]
+    """ln p(string), given its latent where there is one, at temperature one, nats, (n,)."""
+    redrawn: int = 0
+    """Strings that were drawn again because they were no molecules; 0 where nothing is masked."""
+    origin: tuple[int, ...] = ()
+    """Index of the prototype of each; empty where there is none."""
+
+    @property
+    def valid(self) -> float:
+        """Share of the strings that are molecules."""
+        return sum(map(is_molecule, self.strings)) / max(1, len(self.strings))
+
+
+class Choice:
+    """Chooses what n strings say next; give it to a network's ``say``.
+
+    Arguments
+    ---------
+    temperature, masked : see :class:`Mode`.
+    openings : numbers of tokens (n, T), PAD after the last, with which each string begins.
+    first : numbers (V,) that may stand right after an opening; all where it is None.
+    """
+
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        n: int,
+        rng: torch.Generator,
+        temperature: float,
+        masked: bool = False,
+        openings: Tensor | None = None,
+        first: Tensor | None = None,
+    ) -> None:
+        self.rng, self.temperature = rng, temperature
+        self.grammar = Grammar(vocabulary, n) if masked else None
+        self.openings = torch.zeros(n, 0, dtype=torch.int64) if openings is None else openings
+        self.opened = (self.openings != PAD).sum(1)
+        self.first = first
+        self.score = torch.zeros(n, dtype=torch.float64)
+        """ln p of what was chosen, nats, (n,)."""
+        self.ended = torch.zeros(n, dtype=torch.bool)
+
+    def __call__(self, position: int, logits: Tensor, before: Tensor) -> Tensor:
+        """Return the numbers that stand at ``position``, (n,)."""
+        del before
+        logits[:, :END] = -math.inf  # PAD and START are never said
+        ln_p = logits.log_softmax(1)
+        if self.first is not None:
+            here = (self.opened == position)[:, None]
+            logits = logits.masked_fill(here & ~self.first, -math.inf)
+        if self.grammar is not None:
+            may = torch.from_numpy(self.grammar.allowed())
+            may[:, PAD] = False
+            may[~may.any(1), END] = True
+            stuck = ~(may & logits.isfinite()).any(1)
+            logits = logits.masked_fill(~may & ~stuck[:, None], -math.inf)
+        if self.temperature > 0:
+            p = (logits / self.temperature).softmax(1)
+            numbers = torch.multinomial(p, 1, generator=self.rng)[:, 0]
+        else:
+            numbers = logits.argmax(1)
+        given = self.opened > position
+        if bool(given.any()):
+            numbers = torch.where(given, self.openings[:, position], numbers)
+        paid = ln_p.gather(1, numbers[:, None])[:, 0].double()
+        self.score += paid.masked_fill(self.ended | given, 0.0)
+        self.ended |= numbers == END
+        if self.grammar is not None:
+            self.grammar.said(numbers.numpy())
+        return numbers
+
+
+Said = tuple[list[str], NDArray[np.float64]]
+Once = Callable[[Sequence[int] | None, float], Said]
+"""``once(rows, temperature)``: say the strings of some rows, or of all, once."""
+
+
+def until_molecules(once: Once, mode: Mode) -> Drawn:
+    """Return what ``once`` says; in masked mode what is no molecule is said again."""
+    strings, score = once(None, mode.temperature)
+    redrawn = 0
+    if mode.masked:
+        for _ in range(REDRAWS):
+            bad = [k for k, text in enumerate(strings) if not is_molecule(text)]
+            redrawn += len(bad)
+            if not bad:
+                break
+            again, ln_p = once(bad, 1.0)
+            for k, text, value in zip(bad, again, ln_p.tolist(), strict=True):
+                strings[k], score[k] = text, value
+    return Drawn(tuple(strings), score, redrawn)
+
+
+def is_molecule(text: str) -> bool:
+    """Return whether a string is a molecule that RDKit reads; the empty one is none."""
+    molecule = parse(text)
+    return molecule is not None and molecule.GetNumAtoms() > 0
+
+
+def joined(parts: Sequence[Drawn], count: int | None = None) -> Drawn:
+    """Return the strings of several drawings as one, the first ``count`` of them."""
+    return Drawn(
+        tuple(text for part in parts for text in part.strings)[:count],
+        np.concatenate([part.log_likelihood for part in parts])[:count],
+        sum(part.redrawn for part in parts),
+    )
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute on one thread: sums, hence strings, must not depend on how many there are."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
