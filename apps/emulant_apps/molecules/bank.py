@@ -8,6 +8,8 @@ s = 0, or, on a share of the rows, uniform in (0, 1), and e ~ N(0, I)
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -16,9 +18,10 @@ from torch import Tensor
 from emulant.rng import numpy_rng
 from emulant.store.hashing import hash_arrays
 from emulant.types import Batch
+from emulant_apps.molecules.config import TrainConfig
 from emulant_apps.molecules.vocabulary import PAD
 
-__all__ = ["Strings"]
+__all__ = ["Strings", "training_strings"]
 
 BUCKET = 4096
 """Rows of a bucket."""
@@ -67,3 +70,19 @@ class Strings:
         s = torch.rand(self.size, 1, generator=rng)
         s = s * (torch.rand(self.size, 1, generator=rng) < self.noisy)
         return torch.cat([s, torch.randn(self.size, self.latent, generator=rng)], 1)
+
+
+def training_strings(config: TrainConfig, most: int | None) -> Sequence[str]:
+    """Return the SMILES to train on, a file's or the embedded ones: ``most``, drawn at random."""
+    if config.data is None:
+        from emulant_apps.molecules.corpus import training_set
+
+        strings: Sequence[str] = training_set()
+    else:
+        from emulant_apps.molecules.data import read_smiles
+
+        strings = read_smiles(config.data, config.column, workers=config.workers)
+    if most is not None and len(strings) > most:
+        chosen = numpy_rng(config.seed, "molecules subset").permutation(len(strings))
+        strings = [strings[k] for k in np.sort(chosen[:most])]
+    return strings

@@ -76,16 +76,17 @@ class TrainConfig:
     """Molecules to train on: .smi, .csv, .tsv, .sdf, each also .gz. Default: the embedded set."""
     column: str | None = None
     """Column of SMILES in a table. Default: detected."""
-    preset: Literal["quick", "full", "settle", "cdn"] = "quick"
+    preset: Literal["quick", "full", "settle", "cdn", "char-rnn-quick", "char-rnn"] = "quick"
     """quick: 100,000 molecules within ten minutes. full: about an hour. settle: the last part of
     full alone, for a run that was stopped, given by --start. cdn: the sizes and weights of Harel
-    and Radinsky's own network."""
+    and Radinsky's own network. char-rnn-quick, char-rnn: no VAE, but a network that says strings
+    token by token, of 100,000 molecules or of all."""
     start: Path | None = None
     """Directory of a model, or of a stopped run, whose parameters to start from."""
     steps: int | None = None
-    """Budget in steps of the VAE. Default: the preset's."""
+    """Budget in steps of the network. Default: the preset's."""
     minutes: float | None = None
-    """Budget of the VAE in minutes of wall clock, whichever ends first; two such runs differ as
+    """Budget of the network in minutes of wall clock, whichever ends first; two such runs differ as
     their clocks do. Default: steps alone."""
     rare: int = 10
     """Tokens that fewer molecules use are left out, with their molecules."""

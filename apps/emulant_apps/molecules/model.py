@@ -22,7 +22,7 @@ from emulant.nets.embed import TimeMLP
 from emulant.nets.initial import initial_parameters
 from emulant.rng import torch_rng
 from emulant.store.provenance import Provenance
-from emulant.store.tensors import load_tensors, save_tensors
+from emulant.store.tensors import Stored, load_tensors, save_tensors
 from emulant_apps.molecules.networks import (
     InitialStateDecoder,
     ParallelEncoder,
@@ -32,7 +32,16 @@ from emulant_apps.molecules.networks import (
     StringDecoder,
 )
 
-__all__ = ["FILE", "Codes", "Model", "build", "build_prior", "load_model", "save_model"]
+__all__ = [
+    "FILE",
+    "Codes",
+    "Model",
+    "build",
+    "build_prior",
+    "load_model",
+    "read_weights",
+    "save_model",
+]
 
 FILE, FORM = "weights.safetensors", "molecules prototype VAE"
 
@@ -108,6 +117,23 @@ def save_model(
     return save_tensors(directory / FILE, {k: v.half() for k, v in tensors.items()}, record)
 
 
+def read_weights(directory: Path, name: str = FILE) -> Stored:
+    """Return the tensors of a model of molecules, whose kind its record says.
+
+    Raises
+    ------
+    InputError
+        There are no such weights, or they are damaged, or no model of molecules.
+    """
+    file = directory / name
+    if not file.exists():
+        raise InputError(f"{file}: no weights there; has the training finished?")
+    stored = load_tensors(file)
+    if not str(stored.metadata.get("kind", "")).startswith("molecules "):
+        raise InputError(f"{file}: these are not the weights of a molecules model")
+    return stored
+
+
 def load_model(directory: Path) -> Model:
     """Return the model whose weights are in ``directory``, ready to draw, in single precision.
 
@@ -116,13 +142,13 @@ def load_model(directory: Path) -> Model:
     InputError
         There are no such weights, or they are damaged or of another kind.
     """
-    file = directory / FILE
-    if not file.exists():
-        raise InputError(f"{file}: no weights there; has the training finished?")
-    stored = load_tensors(file)
+    stored = read_weights(directory)
     record: Mapping[str, Any] = stored.metadata
-    if record.get("kind") != FORM:
-        raise InputError(f"{file}: these are not the weights of a molecules model")
+    if record["kind"] != FORM:
+        raise InputError(
+            f"{directory / FILE}: holds a {record['kind'].removeprefix('molecules ')}, which has "
+            "no codes; name a model that 'emulant molecules train --preset quick' made"
+        )
     sizes = Sizes(**(record["sizes"] | {"words": tuple(record["sizes"]["words"])}))
 
     def under(prefix: str) -> dict[str, Tensor]:

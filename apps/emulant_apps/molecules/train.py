@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +27,7 @@ from emulant.store.provenance import current
 from emulant.store.tensors import load_tensors
 from emulant.train import Optimiser, Plan, Resampled, begun, fit, require_room
 from emulant.train.plan import Precision
-from emulant_apps.molecules.bank import Strings
+from emulant_apps.molecules.bank import Strings, training_strings
 from emulant_apps.molecules.config import TrainConfig
 from emulant_apps.molecules.model import FILE, Codes, build, build_prior, load_model, save_model
 from emulant_apps.molecules.networks import Kind, Sizes
@@ -124,12 +124,16 @@ def train(config: TrainConfig) -> Path:
     Interrupted
         Ctrl-C or SIGTERM; the run can be resumed.
     """
+    if config.preset not in PRESETS:
+        from emulant_apps.molecules.char_train import train_char
+
+        return train_char(config)
     recipe = PRESETS[config.preset]
     if config.steps is not None:
         less = min(recipe.code_steps, max(1, config.steps))
         recipe = dataclasses.replace(recipe, steps=config.steps, code_steps=less)
     require_room(config.out, config.resume)
-    strings = _strings(config, recipe)
+    strings = training_strings(config, recipe.molecules)
     vocabulary = Vocabulary.of(strings, rare=config.rare)
     encoded = vocabulary.encode(strings)
     if encoded.unknown:
@@ -218,19 +222,3 @@ def codes_of(vae: VAE, rows: NDArray[np.uint8], rng: torch.Generator | None) -> 
             q = vae.encode(torch.from_numpy(rows[start : start + 1000]).long())
             parts.append(q.mean if rng is None else q.draw(rng))
     return torch.cat(parts)
-
-
-def _strings(config: TrainConfig, recipe: Recipe) -> Sequence[str]:
-    """Return the SMILES to train on: a file's, or the embedded ones."""
-    if config.data is None:
-        from emulant_apps.molecules.corpus import training_set
-
-        strings: Sequence[str] = training_set()
-    else:
-        from emulant_apps.molecules.data import read_smiles
-
-        strings = read_smiles(config.data, config.column, workers=config.workers)
-    if recipe.molecules is not None and len(strings) > recipe.molecules:
-        chosen = numpy_rng(config.seed, "molecules subset").permutation(len(strings))
-        strings = [strings[k] for k in np.sort(chosen[: recipe.molecules])]
-    return strings

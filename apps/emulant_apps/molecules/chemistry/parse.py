@@ -23,6 +23,7 @@ __all__ = [
     "flat",
     "parse",
     "quiet",
+    "shuffled",
     "standardise",
 ]
 
@@ -81,6 +82,19 @@ def canonical(smiles: str) -> str | None:
 def canonical_of(molecule: Chem.Mol) -> str:
     """Return the canonical SMILES of a molecule."""
     return str(Chem.MolToSmiles(molecule))
+
+
+def shuffled(smiles: str, seed: int) -> str:
+    """Return the molecule written from an atom, and with turns, that ``seed`` chooses.
+
+    >>> shuffled("CCO", 0) in ("CCO", "OCC", "C(O)C", "C(C)O")
+    True
+    """
+    molecule = parse(smiles)
+    if molecule is None:
+        raise ValueError(f"'smiles' must be a molecule, got {smiles!r}")
+    (text,) = Chem.MolToRandomSmilesVect(molecule, 1, randomSeed=1 + seed % (2**31 - 2))
+    return str(text)
 
 
 def flat(smiles: str) -> str:

@@ -1,0 +1,180 @@
+r"""The char-RNN: a GRU that says a SMILES token by token, and the file of its weights.
+
+    ln p(x | c) = sum_t ln p(x_t | x_<t, c)
+
+is the engine's law of sequences (:class:`emulant.methods.autoregressive.Autoregressive`). The
+context c = 0 says that the string is in RDKit's canonical order, c = 1 that it starts at an atom
+chosen by chance and turns by chance at every branch. New molecules are drawn with c = 0; with
+c = 1 the network goes on from any beginning, which a scaffold's canonical string seldom is.
+
+Numbers of tokens are those of :mod:`~.vocabulary`; the engine's symbols are the same less
+SPECIAL, with -1 after the end.
+
+- Ertl et al., In silico generation of novel, drug-like chemical matter, 2017,
+  https://arxiv.org/abs/1712.07449
+- Segler et al., Generating Focused Molecule Libraries, 2017, https://arxiv.org/abs/1701.01329
+- Arús-Pous et al., Randomized SMILES strings improve the quality of molecular generative models,
+  2019, https://doi.org/10.1186/s13321-019-0393-0
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from emulant.errors import InputError
+from emulant.methods.autoregressive import PAD as AFTER
+from emulant.methods.autoregressive import Autoregressive
+from emulant.methods.game import full_precision
+from emulant.nets.initial import initial_parameters
+from emulant.nets.recurrent import GRU
+from emulant.rng import torch_rng
+from emulant.store.provenance import Provenance
+from emulant.store.tensors import save_tensors
+from emulant.types import Batch, Terms
+from emulant_apps.molecules.decoding import Choice
+from emulant_apps.molecules.model import FILE, read_weights
+from emulant_apps.molecules.vocabulary import END, PAD, SPECIAL, Vocabulary
+
+__all__ = [
+    "FORM",
+    "CharModel",
+    "CharRNN",
+    "CharSizes",
+    "build_char",
+    "load_char",
+    "save_char",
+    "symbols_of",
+]
+
+FORM = "molecules char-RNN"
+ORDER = 8
+"""Length of the embedded context."""
+
+
+@dataclass(frozen=True, slots=True)
+class CharSizes:
+    """Everything that decides the shapes of the network."""
+
+    words: tuple[str, ...]
+    """Tokens of the vocabulary."""
+    length: int = 120
+    """Most tokens of a string."""
+    width: int = 320
+    layers: int = 1
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The tokens and the greatest length."""
+        return Vocabulary(tuple(self.words), self.length)
+
+
+def symbols_of(x: Tensor) -> Tensor:
+    """Return the engine's symbols of rows of numbers that begin with START: (B, T) -> (B, T - 1).
+
+    >>> symbols_of(torch.tensor([[1, 3, 5, 2, 0]])).tolist()
+    [[0, 2, -1, -1]]
+    """
+    return (x[:, 1:].long() - SPECIAL).clamp(min=AFTER)
+
+
+class CharRNN(Autoregressive):
+    """The law of strings, for batches cut after the end of their longest.
+
+    A row that ends within the cut has the same probability under the law of that length, which
+    is therefore the one that is asked: most strings have a third of the greatest length.
+    """
+
+    def __init__(self, sizes: CharSizes) -> None:
+        known = len(sizes.words)
+        context = nn.Linear(1, ORDER)
+        net = GRU(known + 1, known + 1, sizes.width, sizes.layers, context, ORDER)
+        super().__init__(net, known, sizes.length)
+        self.symbols, self.length = known, sizes.length
+
+    @property
+    def net(self) -> GRU:
+        """The network that reads."""
+        return cast(GRU, self.model.net)
+
+    def _of_length(self, x: Tensor) -> Autoregressive:
+        return Autoregressive(self.net, self.symbols, x.shape[1])
+
+    def loss(self, player: str, batch: Batch, rng: torch.Generator) -> Terms:
+        """Return ``-E[ln p(x | c)]`` of a batch whose rows all end within it."""
+        return self._of_length(batch.x).loss(player, batch, rng)
+
+    def log_prob(self, x: Tensor, c: Tensor | None = None) -> Tensor:
+        """Return ln p(x | c) in nats of rows that all end within it, shape (B,)."""
+        return self._of_length(x).log_prob(x, c)
+
+    def say(self, choice: Choice, n: int, order: float = 0.0) -> Tensor:
+        """Return what ``choice`` makes of the logits, numbers (n, T); ``order`` is c."""
+        c = torch.full((n, 1), order)
+        token = torch.full((n, 1), self.symbols, dtype=torch.int64)
+        ended, memory, said = torch.zeros(n, dtype=torch.bool), None, []
+        number = torch.full((n,), PAD, dtype=torch.int64)
+        for position in range(self.length):
+            heard = self.net(token, c, memory)
+            memory = heard.memory
+            logits = full_precision(heard.logits[:, 0])
+            never = torch.full((n, END), -torch.inf)
+            logits = torch.cat([never, logits[:, self.symbols :], logits[:, : self.symbols]], 1)
+            number = choice(position, logits, number).masked_fill(ended, PAD)
+            said.append(number)
+            ended = ended | (number == END)
+            if bool(ended.all()):
+                break
+            token = (number - SPECIAL).clamp(min=0)[:, None]
+        return torch.stack(said, 1)
+
+
+@dataclass(frozen=True)
+class CharModel:
+    """A trained char-RNN, and what must be known about it."""
+
+    rnn: CharRNN
+    sizes: CharSizes
+    provenance: Provenance | None
+    content: str
+    """Hash of the weights."""
+
+
+def build_char(sizes: CharSizes, seed: int = 0) -> CharRNN:
+    """Return the char-RNN of ``sizes`` with the initial parameters of ``seed``."""
+    with initial_parameters(torch_rng(seed, "molecules", "char-rnn")):
+        return CharRNN(sizes)
+
+
+def save_char(
+    directory: Path, rnn: CharRNN, sizes: CharSizes, provenance: Provenance, file: str = FILE
+) -> str:
+    """Write the weights, in half precision, into ``directory``; return their hash."""
+    tensors = {f"rnn.{k}": v.half() for k, v in rnn.net.state_dict().items()}
+    record = {"kind": FORM, "sizes": asdict(sizes), "provenance": provenance.to_json()}
+    return save_tensors(directory / file, tensors, record)
+
+
+def load_char(directory: Path, file: str = FILE) -> CharModel:
+    """Return the char-RNN whose weights are in ``directory``, in single precision.
+
+    Raises
+    ------
+    InputError
+        There are no such weights, or they are damaged or of another kind.
+    """
+    stored = read_weights(directory, file)
+    record: Mapping[str, Any] = stored.metadata
+    if record.get("kind") != FORM:
+        raise InputError(f"{directory / file}: holds no char-RNN, but a {record.get('kind')}")
+    sizes = CharSizes(**(record["sizes"] | {"words": tuple(record["sizes"]["words"])}))
+    rnn = build_char(sizes)
+    tensors = {k.removeprefix("rnn."): v.float() for k, v in stored.tensors.items()}
+    rnn.net.load_state_dict(tensors)
+    provenance = Provenance.from_json(record["provenance"])
+    return CharModel(rnn.eval(), sizes, provenance, stored.content)
