@@ -62,6 +62,8 @@ class App:
     """``"module:function"``, called as statistics(truth, names) -> sequence of
     emulant.certify.Statistic: what ``emulant certify --statistics NAME`` measures on anybody's
     plain arrays. truth has shape (n, *X); names are those of a table's columns, else empty."""
+    studio: str | None = None
+    """``"module:PANEL"``, an emulant.studio.panel.Panel: what ``emulant studio`` shows of it."""
 
     def command(self, name: str) -> Command:
         """Return the verb called ``name``.

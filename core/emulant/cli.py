@@ -1,7 +1,7 @@
 """The ``emulant`` command.
 
     emulant APP COMMAND [flags]     one application
-    emulant COMMAND [flags]         the suite: demo, info, completion
+    emulant COMMAND [flags]         the suite: demo, check, certify, studio, info, completion
 
 The flags of a command are the fields of its frozen dataclass (tyro). Results go to stdout, a
 mistake of the user as one line to stderr; see :mod:`emulant.errors` for the exit statuses.
@@ -52,6 +52,13 @@ COMMANDS = (
         "emulant.certify.command:CertifyConfig",
         "emulant.certify.command:run",
         ("emulant certify samples.npy truth.npy --out report",),
+    ),
+    Command(
+        "studio",
+        "Try every application in a browser on this machine; nothing leaves it.",
+        "emulant.studio.command:StudioConfig",
+        "emulant.studio.command:run",
+        ("emulant studio --port 8765",),
     ),
     Command(
         "info",

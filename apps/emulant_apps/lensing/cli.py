@@ -62,5 +62,6 @@ APP = App(
     ),
     demo=f"{ROOM}.demo:demo",
     walk=f"{ROOM}.walk:walk",
+    studio=f"{ROOM}.studio:PANEL",
     statistics=f"{ROOM}.criteria:plain_statistics",
 )

@@ -71,4 +71,5 @@ APP = App(
     ),
     demo=f"{ROOM}.demo:demo",
     walk=f"{ROOM}.walk:walk",
+    studio=f"{ROOM}.studio:PANEL",
 )
