@@ -189,6 +189,8 @@ class SampleConfig(DrawnConfig):
     """Candidates to keep; with --raw, strings to draw."""
     raw: bool = False
     """Write every decoded string, valid or not, and judge none."""
+    generator: Literal["vae", "char-rnn"] | None = None
+    """Which of the shipped weights to draw from. Default: vae; with --model, what that is."""
     prior: Literal["learned", "normal"] | None = None
     """Of a VAE; learned: the flow fitted to the codes; normal: N(0, I). Default: learned."""
 

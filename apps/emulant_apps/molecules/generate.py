@@ -7,34 +7,29 @@ import dataclasses
 import io
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from emulant.errors import PASS, InputError
 from emulant.progress import Progress
 from emulant.store import Provenance, atomic_path, current, write_json
 from emulant_apps.molecules.candidates import candidates_of, chain_of, deliver, prepare_out
-from emulant_apps.molecules.config import AnaloguesConfig, SampleConfig
+from emulant_apps.molecules.config import AnaloguesConfig, JudgedConfig, SampleConfig
 from emulant_apps.molecules.decoding import CHUNK, Drawn, Mode, is_molecule, joined
+from emulant_apps.molecules.emulators import any_emulator, mode_of, vae_emulator
 from emulant_apps.molecules.filter import read, recorded
-from emulant_apps.molecules.sample import Emulator
 from emulant_apps.molecules.tables import SUFFIXES, Candidate
 
-__all__ = ["emulator_of", "run_analogues", "run_sample"]
+__all__ = ["gathered", "run_analogues", "run_sample"]
 
 MOST_ROUNDS = 20
 """Rounds of drawing before a chain that keeps too little is reported."""
 
 
-def emulator_of(config: SampleConfig | AnaloguesConfig) -> Emulator:
-    """Return the emulator that a command names."""
-    return Emulator.pretrained() if config.model is None else Emulator.load(config.model)
-
-
 def run_sample(config: SampleConfig) -> int:
     """Run ``emulant molecules sample``."""
     prepare_out(config.out)
-    emulator = emulator_of(config)
-    mode = Mode(config.temperature or 0.0, config.masked, config.prior or "learned")
+    emulator = any_emulator(config.model, config.generator)
+    mode = mode_of(config, emulator)
     made = current("molecules sample", config, config.seed, weights=emulator.model.content)
     if config.raw:
         with Progress("sample", math.ceil(config.count / CHUNK)) as progress:
@@ -44,33 +39,55 @@ def run_sample(config: SampleConfig) -> int:
         _write_raw(config, drawn, made)
         sys.stdout.write(f"{_told(drawn, mode)}\n{len(drawn.strings):,} strings: {config.out}\n")
         return PASS
+
+    def draw(start: int, size: int) -> Drawn:
+        return emulator.sample(size, config.seed, mode, config.workers, start=start)
+
+    found, drawn = gathered(draw, config.count, config, "sample")
+    deliver(config.out, "New molecules", _told(drawn, mode), found, made, config.count)
+    return PASS
+
+
+def gathered(
+    draw: Callable[[int, int], Drawn],
+    count: int,
+    config: JudgedConfig,
+    command: str,
+    prototype: str = "",
+) -> tuple[list[Candidate], Drawn]:
+    """Draw and judge until ``count`` candidates are kept, or MOST_ROUNDS are over.
+
+    Parameters
+    ----------
+    draw
+        ``draw(start, size)``: the strings from number ``start`` on, both multiples of CHUNK.
+    prototype
+        SMILES to which all candidates are compared.
+    """
     chain = chain_of(config.chain, config.workers)
     parts: list[Drawn] = []
     candidates: list[Candidate] = []
     kept, asked = 0, 0
-    while kept < config.count and len(parts) < MOST_ROUNDS:
-        short = config.count - kept
+    while kept < count and len(parts) < MOST_ROUNDS:
+        short = count - kept
         size = math.ceil(1.1 * short / max(0.05, kept / max(1, asked) if asked else 0.8))
         size = math.ceil(size / CHUNK) * CHUNK  # whole chunks, so that rounds join without a seam
-        parts.append(emulator.sample(size, config.seed, mode, config.workers, start=asked))
+        parts.append(draw(asked, size))
         asked += size
         strings = [text for part in parts for text in part.strings]
         scores = [value for part in parts for value in part.log_likelihood.tolist()]
-        candidates = candidates_of(strings, chain, config.workers, scores=scores)
+        around = [prototype] * len(strings) if prototype else []
+        candidates = candidates_of(strings, chain, config.workers, (), around, scores)
         kept = sum(candidate.found.kept for candidate in candidates)
-    drawn = joined(parts)
-    candidates = _first(candidates, config.count)
-    if kept < config.count:
-        sys.stderr.write(f"sample: only {kept:,} of {asked:,} strings were kept; ask for less\n")
-    lead = _told(drawn, mode)
-    deliver(config.out, "New molecules", lead, candidates, made, config.count)
-    return PASS
+    if kept < count:
+        sys.stderr.write(f"{command}: only {kept:,} of {asked:,} strings were kept; ask for less\n")
+    return _first(candidates, count), joined(parts)
 
 
 def run_analogues(config: AnaloguesConfig) -> int:
     """Run ``emulant molecules analogues``."""
     prepare_out(config.out)
-    emulator = emulator_of(config)
+    emulator = vae_emulator(config.model)
     chain = chain_of(config.chain, config.workers)
     molecules, fingerprint = read(config.prototypes, None, config.workers)
     words = emulator.model.sizes.vocabulary.encode(molecules.smiles)

@@ -1,0 +1,172 @@
+"""Draw strings with a char-RNN: from nothing, or from a beginning.
+
+The strings come in chunks of a fixed size, as in :mod:`~.sample`: the same seed gives the same
+strings whatever the number of workers, and fewer strings are the first of more.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from functools import partial
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from emulant.errors import InputError
+from emulant.methods.game import evaluating
+from emulant.parallel import chunked_map
+from emulant.rng import torch_rng
+from emulant_apps.molecules.char_rnn import CharModel, load_char, symbols_of
+from emulant_apps.molecules.decoding import (
+    CHUNK,
+    Choice,
+    Drawn,
+    Mode,
+    joined,
+    one_thread,
+    until_molecules,
+)
+from emulant_apps.molecules.vocabulary import tokens
+
+__all__ = ["SHIPPED", "CharEmulator", "score_strings"]
+
+SHIPPED = "char_rnn.safetensors"
+"""File of the weights that came with the package."""
+
+
+class CharEmulator:
+    """A trained char-RNN that draws molecules.
+
+    >>> emulator = CharEmulator.pretrained()                            # doctest: +SKIP
+    >>> emulator.sample(1000, seed=0, mode=Mode(temperature=1.0)).valid # doctest: +SKIP
+    """
+
+    def __init__(self, model: CharModel) -> None:
+        self.model = model
+
+    @classmethod
+    def pretrained(cls) -> CharEmulator:
+        """Return the emulator of the shipped weights."""
+        with resources.as_file(resources.files("emulant_apps.molecules") / "pretrained") as path:
+            return cls(load_char(path, SHIPPED))
+
+    @classmethod
+    def load(cls, directory: str | Path) -> CharEmulator:
+        """Return the emulator whose weights are in ``directory``.
+
+        Raises
+        ------
+        InputError
+            There are no weights of a char-RNN in it, or they are damaged.
+        """
+        return cls(load_char(Path(directory)))
+
+    def sample(
+        self,
+        count: int,
+        seed: int,
+        mode: Mode | None = None,
+        workers: int | None = 1,
+        start: int = 0,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Drawn:
+        """Return ``count`` new strings, from number ``start``, a multiple of CHUNK, on.
+
+        Raises
+        ------
+        InputError
+            The temperature is 0: there would be one string only.
+        """
+        if start % CHUNK:
+            raise ValueError(f"'start' must be a multiple of {CHUNK}, got {start}")
+        mode = mode or Mode(temperature=1.0)
+        if not mode.temperature > 0:
+            raise InputError(
+                "--temperature: must be above 0 for a char-RNN, which would say one and the same "
+                "string; 1 is its own law"
+            )
+        work = partial(_new, self.model, mode, seed, start // CHUNK)
+        chunks = chunked_map(work, math.ceil(count / CHUNK), 1, seed, workers, progress)
+        return joined(chunks, count)
+
+    def go_on(
+        self,
+        openings: Sequence[str],
+        rng: torch.Generator,
+        mode: Mode,
+        first: frozenset[str] | None = None,
+    ) -> Drawn:
+        """Return one string for each of ``openings`` that begins with it, in any order of atoms.
+
+        Parameters
+        ----------
+        openings
+            Beginnings of SMILES whose tokens are all in the vocabulary.
+        first
+            Tokens that may stand right after an opening; all where it is None.
+        """
+        vocabulary = self.model.sizes.vocabulary
+        numbers = [[vocabulary.number[t] for t in tokens(text)] for text in openings]
+        given = torch.zeros(len(openings), max(map(len, numbers), default=0), dtype=torch.int64)
+        for row, some in enumerate(numbers):
+            given[row, : len(some)] = torch.tensor(some, dtype=torch.int64)
+        may = None
+        if first is not None:
+            may = torch.zeros(vocabulary.size, dtype=torch.bool)
+            may[[vocabulary.number[t] for t in sorted(first)]] = True
+        with evaluating(self.model.rnn), one_thread():
+            return _said(self.model, len(openings), mode, rng, 1.0, given, may)
+
+
+def score_strings(
+    model: CharModel, strings: Sequence[str], order: float = 0.0
+) -> NDArray[np.float64]:
+    """Return ln p of strings in nats, (n,); -inf of those that it cannot read."""
+    encoded = model.sizes.vocabulary.encode(strings)
+    found = np.full(len(strings), -np.inf)
+    with evaluating(model.rnn), one_thread():
+        for start in range(0, len(encoded.rows), CHUNK):
+            rows = encoded.rows[start : start + CHUNK]
+            x = symbols_of(torch.from_numpy(rows[:, : (rows != 0).sum(1).max()]))
+            value = model.rnn.log_prob(x, torch.full((len(x), 1), order))
+            found[encoded.kept[start : start + CHUNK]] = value.double().numpy()
+    return found
+
+
+def _new(
+    model: CharModel, mode: Mode, seed: int, before: int, chunk: int, size: int, unused: int
+) -> Drawn:
+    """Return one chunk of new strings."""
+    del size, unused
+    rng = torch_rng(seed, "molecules char-rnn sample", before + chunk)
+    with evaluating(model.rnn), one_thread():
+        return _said(model, CHUNK, mode, rng)
+
+
+def _said(
+    model: CharModel,
+    n: int,
+    mode: Mode,
+    rng: torch.Generator,
+    order: float = 0.0,
+    openings: Tensor | None = None,
+    first: Tensor | None = None,
+) -> Drawn:
+    """Return n strings in ``mode``, each after its opening."""
+    vocabulary = model.sizes.vocabulary
+
+    def once(
+        rows: Sequence[int] | None, temperature: float
+    ) -> tuple[list[str], NDArray[np.float64]]:
+        given = openings if openings is None or rows is None else openings[list(rows)]
+        many = n if rows is None else len(rows)
+        choice = Choice(vocabulary, many, rng, temperature, mode.masked, given, first)
+        said = model.rnn.say(choice, many, order)
+        return vocabulary.decode(said.numpy()), choice.score.numpy()
+
+    return until_molecules(once, mode)
