@@ -258,7 +258,9 @@ class FinetuneConfig:
     column: str | None = None
     """Column of SMILES in a table. Default: detected."""
     model: Path | None = None
-    """Directory of the model to start from. Default: the shipped weights."""
+    """Directory of the model to start from. Default: shipped weights."""
+    generator: Literal["vae", "char-rnn"] | None = None
+    """Which of the shipped weights to start from. Default: vae; with --model, what that is."""
     steps: int = 200
     """Most steps; the guard may stop sooner."""
     rate: float = 3e-4
