@@ -66,6 +66,9 @@ class SimulateConfig:
     """Independent lines of sight at each cosmology."""
     maps: int = 40
     """Maps of each line of sight, by random shifts, turns and flips."""
+    pairs: bool = False
+    """Keep beside each map of nbody what the box's linear density says of it, for
+    train --preset paired; the file doubles."""
     omega_m: float | None = None
     """Matter density of one cosmology of your own, instead of the sequence."""
     sigma8: float | None = None
@@ -91,6 +94,8 @@ class SimulateConfig:
         require_at_least(0, self.seed, "--seed")
         require_at_least(1, self.workers, "--workers")
         require_above(0, self.degrees, "--degrees")
+        if self.pairs and self.source != "nbody":
+            raise InputError(f"--pairs: needs --source nbody, got {self.source}; leave it out")
         if self.degrees > 30:
             raise InputError(f"--degrees: a flat sky reaches 30 degrees, got {self.degrees:g}")
         if (self.omega_m is None) != (self.sigma8 is None):

@@ -130,12 +130,12 @@ def simulate(
         partial(_one_box, job), count, 1, config.seed, config.workers, progress=progress
     )
     if parts is not None:
-        found = [load_arrays(_part(job, k)).arrays["kappa"] for k in range(count)]
+        found = [_kept(_part(job, k)) for k in range(count)]
     index = np.repeat(np.arange(count), config.maps)
     place = index % len(cosmologies)
     box = index if config.source == "nbody" else np.arange(len(index))
     return Maps(
-        np.concatenate(found),
+        np.concatenate([kappa for kappa, _ in found]),
         config.degrees,
         np.array([c.omega_m for _, c in cosmologies])[place],
         np.array([c.sigma8 for _, c in cosmologies])[place],
@@ -152,6 +152,7 @@ def simulate(
             "n_s": cosmologies[0][1].n_s,
             "omega_b": cosmologies[0][1].omega_b,
         },
+        np.concatenate([linear for _, linear in found]) if config.pairs else None,
     )
 
 
@@ -182,24 +183,37 @@ def _part(job: _Job, index: int) -> Path:
     return job.parts / f"box_{number}_{box}_{name}.npz"
 
 
-def _one_box(job: _Job, start: int, size: int, seed: int) -> NDArray[np.float32]:
+Drawn = tuple[NDArray[np.float32], NDArray[np.float32]]
+"""κ of a box's maps, and L (none without --pairs)."""
+
+
+def _kept(part: Path) -> Drawn:
+    arrays = load_arrays(part).arrays
+    return arrays["kappa"], arrays.get("linear", np.empty(0, np.float32))
+
+
+def _one_box(job: _Job, start: int, size: int, seed: int) -> Drawn:
     """Compute box number ``start``, or find it; its seed is its place's, not the chunk's."""
     del size, seed
-    config = job.config
+    config, nothing = job.config, np.empty(0, np.float32)
     if job.parts is not None and _part(job, start).exists():
-        return np.empty(0, np.float32)
+        return nothing, nothing
     box, place = divmod(start, len(job.cosmologies))
     number, cosmology = job.cosmologies[place]
     kappa = Convergence(cosmology, Sources.plane(config.z_source))
     own = derive(config.seed, "lensing box", number, box)
-    maps = _nbody(kappa, config, own) if config.source == "nbody" else _random(kappa, config, own)
+    if config.source == "nbody":
+        found = _nbody(kappa, config, own)
+    else:
+        found = _random(kappa, config, own), nothing
     if job.parts is None:
-        return maps
-    save_arrays(_part(job, start), {"kappa": maps})
-    return np.empty(0, np.float32)
+        return found
+    names = ("kappa", "linear") if config.pairs else ("kappa",)
+    save_arrays(_part(job, start), dict(zip(names, found, strict=False)))
+    return nothing, nothing
 
 
-def _nbody(kappa: Convergence, config: SimulateConfig, seed: int) -> NDArray[np.float32]:
+def _nbody(kappa: Convergence, config: SimulateConfig, seed: int) -> Drawn:
     import torch  # here: only the simulator needs it
 
     from emulant_apps.lensing.nbody.lightcone import LAYOUTS, render, simulate_planes
@@ -212,7 +226,9 @@ def _nbody(kappa: Convergence, config: SimulateConfig, seed: int) -> NDArray[np.
         planes = simulate_planes(kappa, LAYOUTS[config.resolution], seed, device=device)
         gains = transfers(kappa, planes, load_deficits(config.resolution))
         patch = Patch(config.size, config.degrees)
-        return render(planes, gains, patch, config.maps, seed)
+        pairs = kappa if config.pairs else None
+        view = render(planes, gains, patch, config.maps, seed, pairs)
+        return view.kappa, view.linear
     finally:
         torch.set_num_threads(threads)
 
@@ -243,12 +259,12 @@ def required_memory(config: SimulateConfig) -> float:
     True
     """
     held = 3.0 * 4 * config.cosmologies * config.boxes * config.maps * config.size**2
+    held *= 2 if config.pairs else 1
     if config.source != "nbody":
         return held + 20.0 * (4 * 3 * config.size) ** 2
     particles = {"tiny": 32, "draft": 96, "fine": 128}[config.resolution]
     plane = {"tiny": 512, "draft": 1024, "fine": 2048}[config.resolution]
-    rays = 3.0 * config.size
-    return held + particles**3 * 600.0 + 24 * 3 * plane**2 * 4 * 2.5 + 24 * 8 * rays**2
+    return held + particles**3 * 600.0 + 24 * 3 * plane**2 * 4 * 2.5 + 24 * 8 * config.size**2
 
 
 def require_memory(needed: float, what: str) -> None:

@@ -1,9 +1,10 @@
 """Maps in files: our own, and those of other people.
 
 ``.h5`` and ``.npz``
-    ``kappa`` (N, n, n) and, where known, ``omega_m``, ``sigma8``, ``box``, ``cosmology`` (N,); the
-    attributes hold ``degrees`` and ``z_source``. Files of other programs: any one array of maps,
-    chosen by ``--field`` where there are several; nested groups are searched (kappaTNG, CAMELS).
+    ``kappa`` (N, n, n) and, where known, ``omega_m``, ``sigma8``, ``box``, ``cosmology`` (N,), and
+    ``linear`` (N, n, n) of pairs; the attributes hold ``degrees`` and ``z_source``. Files of other
+    programs: any one array of maps, chosen by ``--field`` where there are several; nested groups
+    are searched (kappaTNG, CAMELS).
 ``.npy``
     bare maps, with ``--fov-deg``.
 ``.fits``
@@ -53,6 +54,8 @@ def write_maps(path: str | Path, maps: Maps, overwrite: bool = False) -> None:
         column = getattr(maps, name)
         if column is not None:
             arrays[name] = column
+    if maps.linear is not None:
+        arrays["linear"] = maps.linear
     save_arrays(file, arrays, maps.provenance, {**maps.notes, "degrees": maps.degrees})
 
 
@@ -99,8 +102,14 @@ def read_maps(path: str | Path, fov_deg: float | None = None, field: str | None 
             )
         return values.astype(np.int64 if name in ("box", "cosmology") else np.float64)
 
+    linear = stored.arrays.get("linear")
+    if linear is not None and linear.shape != maps.kappa.shape:
+        raise InputError(
+            f"{file}: field 'linear' must have shape {maps.kappa.shape}, got {linear.shape}"
+        )
     return replace(
         maps,
+        linear=linear,
         omega_m=column("omega_m"),
         sigma8=column("sigma8"),
         box=column("box"),

@@ -44,6 +44,8 @@ class Maps:
     """Who made them; None for a person's own file."""
     notes: Mapping[str, Any] = field(default_factory=dict)
     """z_source, source and what else must be known about them, as JSON values."""
+    linear: NDArray[np.float32] | None = None
+    """What the linear density says of each map, L of :mod:`.nbody.lightcone`, (N, n, n)."""
 
     def __len__(self) -> int:
         return len(self.kappa)
@@ -81,6 +83,7 @@ class Maps:
             sigma8=some(self.sigma8),
             box=some(self.box),
             cosmology=some(self.cosmology),
+            linear=some(self.linear),
         )
 
     def known_cosmologies(self, where: str) -> tuple[Floats, Floats]:
@@ -150,13 +153,17 @@ def cut(maps: Maps, pixels: int) -> Maps:
     if not 16 <= pixels <= n:
         raise InputError(f"--cut: must lie in [16, {n}], the pixels of the map, got {pixels}")
     times = n // pixels
-    kept = maps.kappa[:, : times * pixels, : times * pixels]
-    parts = kept.reshape(len(maps), times, pixels, times, pixels).swapaxes(2, 3)
     rows = np.repeat(np.arange(len(maps)), times**2)
-    picked = maps.pick(rows)
+
+    def squares(images: NDArray[np.float32]) -> NDArray[np.float32]:
+        kept = images[:, : times * pixels, : times * pixels]
+        parts = kept.reshape(len(maps), times, pixels, times, pixels).swapaxes(2, 3)
+        return np.ascontiguousarray(parts.reshape(-1, pixels, pixels))
+
     return replace(
-        picked,
-        kappa=np.ascontiguousarray(parts.reshape(-1, pixels, pixels)),
+        replace(maps, linear=None).pick(rows),
+        kappa=squares(maps.kappa),
+        linear=None if maps.linear is None else squares(maps.linear),
         degrees=maps.degrees * pixels / n,
         box=maps.units[rows],
     )
@@ -174,8 +181,16 @@ def degraded(maps: Maps, factor: int) -> Maps:
     if n // factor < 16:
         raise InputError(f"--degrade: leaves {n // factor} of {n} pixels; at least 16 are needed")
     side = n // factor * factor
-    blocks = maps.kappa[:, :side, :side].reshape(
-        len(maps), n // factor, factor, n // factor, factor
+
+    def means(images: NDArray[np.float32]) -> NDArray[np.float32]:
+        shape = (len(maps), side // factor, factor, side // factor, factor)
+        blocks = images[:, :side, :side].reshape(shape)
+        found: NDArray[np.float32] = blocks.mean((2, 4), dtype=np.float32)
+        return found
+
+    return replace(
+        maps,
+        kappa=means(maps.kappa),
+        linear=None if maps.linear is None else means(maps.linear),
+        degrees=maps.degrees * side / n,
     )
-    degrees = maps.degrees * side / n
-    return replace(maps, kappa=blocks.mean((2, 4), dtype=np.float32), degrees=degrees)

@@ -157,9 +157,9 @@ def test_a_plane_wave_is_seen_at_its_angle():
     x = np.arange(box.plane) * box.side / box.plane
     k = 2 * np.pi * 5 / box.side
     wave = torch.from_numpy(np.cos(k * x).astype(np.float32))[:, None].repeat(1, box.plane)
-    planes = lightcone.Planes((where,), (torch.stack([wave] * 3),), (), (box,))
+    planes = lightcone.Planes((where,), (torch.stack([wave] * 3),), (box,))
     patch = Patch(64, 5.0)
-    maps = render(planes, [np.ones_like], patch, 4, 0)
+    maps = render(planes, [np.ones_like], patch, 4, 0).kappa
     power = default_bands(patch).mean(patch.power(maps)).mean(0)
     assert abs(default_bands(patch).centres[power.argmax()] / (k * where.chi) - 1) < 0.3
     assert maps.std() == pytest.approx(where.weight / np.sqrt(2), rel=0.15)
@@ -169,8 +169,8 @@ def test_a_small_light_cone_has_convergence_of_the_right_size():
     kappa = Convergence(COSMOLOGY)
     planes = simulate_planes(kappa, LAYOUTS["tiny"], 0)
     patch = Patch(32, 5.0)
-    maps = render(planes, transfers(kappa, planes, load_deficits("tiny")), patch, 6, 0)
-    again = render(planes, transfers(kappa, planes, None), patch, 6, 0)
+    maps = render(planes, transfers(kappa, planes, load_deficits("tiny")), patch, 6, 0).kappa
+    again = render(planes, transfers(kappa, planes, None), patch, 6, 0).kappa
     assert np.array_equal(maps, again)
     bands = default_bands(patch)
     ratio = bands.mean(patch.power(maps)).mean(0) / bands.mean(patch_power(patch, kappa.spectrum))
@@ -187,7 +187,9 @@ def test_power_of_light_cones_is_that_of_halofit():
     ratios = []
     for seed in range(10):
         planes = simulate_planes(kappa, LAYOUTS["draft"], 70_000 + seed)
-        maps = render(planes, transfers(kappa, planes, load_deficits("draft")), patch, 40, seed)
+        maps = render(
+            planes, transfers(kappa, planes, load_deficits("draft")), patch, 40, seed
+        ).kappa
         ratios.append(bands.mean(patch.power(maps)).mean(0) / expected)
     mean, error = np.mean(ratios, axis=0), np.std(ratios, axis=0, ddof=1) / np.sqrt(10)
     assert np.all(np.abs(mean - 1) < 2.5 * error + 0.03)

@@ -3,10 +3,19 @@ r"""Lens planes: where they lie, what they hold, and maps seen through them.
 Slab i of the cone, [lo, hi], centre χ_i, is filled by the projection of a whole box of side L,
 taken when a = a(χ_i). With δ_i(x) the mean of δ along the box and W_i = ∫ q dχ over the slab,
 
-    κ(θ) = Σ_i W_i δ̂_i(χ_i θ),    δ̂_i,k = T_i(k) δ_i,k / [W_CIC W_bilinear](k)   for k < k_max,
+    κ(θ) = Σ_i W_i δ̂_i(χ_i θ),    δ̂_i,k = T_i(k) Π(k_x) Π(k_y) δ_i,k / [W_CIC W_bilinear](k),
 
-k_max the Nyquist of the rays at χ_i. Each map takes, plane by plane, a random axis, shift, quarter
-turn and flip; maps of one box share its structures and are *not* independent: the box is the unit.
+for k < 10 h/Mpc. Π(k) = sinc(k χ_i Δ / 2) averages over a pixel of side Δ before one ray a pixel is
+taken, so that a pixel holds its exact mean: power beyond the pixels' Nyquist folds back as the
+effective C_ℓ of theory says. Each map takes, plane by plane, a random axis, shift, quarter turn and
+flip; maps of one box share its structures and are *not* independent: the box is the unit.
+
+The same views of the *linear* density of the boxes make, with
+
+    L(θ) = Σ_i Π Π √(s(ℓ) C_i(ℓ) χ_i² L / P_lin(k)) δ_lin,i(χ_i θ),   ℓ = k χ_i,  s = e^(-(ℓ/700)⁴),
+
+a Gaussian map of spectrum s C_ℓ (C_i is the slab's part of C_ℓ) that shows what of the map was in
+the initial conditions: the pair from which an emulator can start.
 
 Two kinds of layout: ``fine`` fills the cone with boxes of 200 Mpc/h; ``draft`` fills χ < 1200 with
 boxes of half that side, which resolves peaks at a quarter of the cost and doubles the scatter from
@@ -26,18 +35,32 @@ from torch import Tensor
 
 from emulant.rng import derive, numpy_rng
 from emulant_apps.lensing.field.grid import Floats, Patch
+from emulant_apps.lensing.nbody.compiled import deposit_plane
 from emulant_apps.lensing.nbody.evolve import evolve, schedule
 from emulant_apps.lensing.nbody.initial import Particles, displaced, linear_field
 from emulant_apps.lensing.nbody.mesh import EDGES, Mesh, Spectrum3D
 from emulant_apps.lensing.theory.convergence import Convergence
 
-__all__ = ["LAYOUTS", "Box", "Layout", "Planes", "Slab", "render", "simulate_planes", "slabs"]
+__all__ = [
+    "LAYOUTS",
+    "Box",
+    "Layout",
+    "Planes",
+    "Slab",
+    "View",
+    "linear_power",
+    "render",
+    "simulate_planes",
+    "slabs",
+]
 
 Name = Literal["tiny", "draft", "fine"]
 DEEPEST = 10.0
 """Largest k of a plane, h/Mpc: beyond it the particles say nothing."""
-SAMPLES = 3
-"""Rays along a side of a pixel of 4.7 arcmin; finer pixels take fewer."""
+FINER = 4
+"""Points of a linear plane between two of its lattice, so that bilinear reading is exact."""
+REMEMBERED = 700.0
+"""ℓ beyond which the linear density says nothing of a map."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +115,22 @@ class Planes:
     slabs: tuple[Slab, ...]
     contrast: tuple[Tensor, ...]
     """δ averaged along the box, (3, G, G), one for each slab."""
-    spectra: tuple[Spectrum3D, ...]
-    """P(k) of the box when each slab was taken."""
     boxes: tuple[Box, ...]
     """The box that fills each slab."""
+    linear: tuple[Tensor, ...] = ()
+    """Linear δ today averaged along the box, (3, N, N), one for each slab."""
+    spectra: tuple[Spectrum3D, ...] = ()
+    """P(k) of the box when each slab was taken, where it was asked for."""
+
+
+@dataclass(frozen=True)
+class View:
+    """Maps of one box, and what its initial conditions say of them."""
+
+    kappa: NDArray[np.float32]
+    """(N, n, n), no unit."""
+    linear: NDArray[np.float32]
+    """L (N, n, n), no unit, with the same turns and shifts."""
 
 
 def slabs(kappa: Convergence, layout: Layout) -> tuple[Slab, ...]:
@@ -121,6 +156,11 @@ def slabs(kappa: Convergence, layout: Layout) -> tuple[Slab, ...]:
 def project(particles: Particles, axis: int, side: float, grid: int) -> Tensor:
     """Return δ averaged along ``axis``, cloud-in-cell on grid × grid pixels."""
     across = [particles.x[i] for i in range(3) if i != axis]
+    norm = grid * grid / particles.x.shape[1]
+    if particles.x.device.type == "cpu":
+        plane = torch.zeros((grid, grid))
+        deposit_plane(across[0].numpy(), across[1].numpy(), grid / side, plane.numpy())
+        return plane * norm - 1
     u = [torch.remainder(x, side) * (grid / side) for x in across]
     low = [torch.floor(v) for v in u]
     share = [v - w for v, w in zip(u, low, strict=True)]
@@ -132,7 +172,14 @@ def project(particles: Particles, axis: int, side: float, grid: int) -> Tensor:
             wa = share[0] if a else 1 - share[0]
             wb = share[1] if b else 1 - share[1]
             out.index_add_(0, index, wa * wb)
-    return out.reshape(grid, grid) * (grid * grid / particles.x.shape[1]) - 1
+    return out.reshape(grid, grid) * norm - 1
+
+
+def linear_views(modes: Tensor) -> Tensor:
+    """Return the linear δ averaged along each axis, (3, N, N), of its modes (N, N, N/2 + 1)."""
+    count = modes.shape[0]
+    planes = (modes[0], modes[:, 0], modes[:, : count // 2 + 1, 0])
+    return torch.stack([torch.fft.irfft2(p, s=(count, count)) for p in planes]) / count
 
 
 def simulate_planes(
@@ -142,11 +189,16 @@ def simulate_planes(
     fixed: bool = False,
     flipped: bool = False,
     device: str = "cpu",
+    spectra: bool = False,
 ) -> Planes:
-    """Return the planes of one line of sight through one box of each kind."""
+    """Return the planes of one line of sight through one box of each kind.
+
+    ``spectra`` measures the P(k) of the boxes as well, for a calibration.
+    """
     where = slabs(kappa, layout)
     contrast: dict[int, Tensor] = {}
-    spectra: dict[int, Spectrum3D] = {}
+    linear: dict[int, Tensor] = {}
+    measured: dict[int, Spectrum3D] = {}
     boxes = {"far": layout.far, "near": layout.near}
     for kind, box in boxes.items():
         own = {i: s for i, s in enumerate(where) if s.kind == kind}
@@ -158,6 +210,7 @@ def simulate_planes(
         )
         particles = displaced(kappa.matter, modes, box.side)
         wanted = [s.a for s in own.values()]
+        linear |= dict.fromkeys(own, linear_views(modes))
 
         def landing(
             now: Particles, delta: Tensor, own: dict[int, Slab] = own, box: Box = box,
@@ -167,15 +220,17 @@ def simulate_planes(
                 if abs(slab.a - now.a) < 1e-9:
                     views = [project(now, axis, box.side, box.plane) for axis in range(3)]
                     contrast[i] = torch.stack(views)
-                    spectra[i] = mesh.spectrum(delta)
+                    if spectra:
+                        measured[i] = mesh.spectrum(delta)
 
         evolve(particles, mesh, kappa.cosmology, schedule(wanted), landing, wanted)
     order = range(len(where))
     return Planes(
         where,
         tuple(contrast[i] for i in order),
-        tuple(spectra[i] for i in order),
         tuple(layout.far if s.kind == "far" else _present(layout.near) for s in where),
+        tuple(linear[i] for i in order),
+        tuple(measured[i] for i in order) if spectra else (),
     )
 
 
@@ -185,19 +240,25 @@ def _present(box: Box | None) -> Box:
     return box
 
 
-def _wavenumbers(box: Box, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Return |k| of a plane's modes and the windows of its making and reading."""
-    step = box.side / box.plane
-    line = 2 * np.pi * torch.fft.fftfreq(box.plane, step, device=device)
-    half = 2 * np.pi * torch.fft.rfftfreq(box.plane, step, device=device)
-    windows = [torch.sinc(k * step / (2 * np.pi)) ** 4 for k in (line, half)]
-    return torch.hypot(line[:, None], half[None]), windows[0][:, None] * windows[1][None]
+def _axes(box: Box, pixels: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return k_x (G, 1) and k_y (1, G/2 + 1) of a plane's modes."""
+    step = box.side / pixels
+    line = 2 * np.pi * torch.fft.fftfreq(pixels, step, device=device)
+    half = 2 * np.pi * torch.fft.rfftfreq(pixels, step, device=device)
+    return line[:, None], half[None]
+
+
+def _window(axes: tuple[Tensor, Tensor], side: float, power: int) -> Tensor:
+    """Return [sinc(k_x a / 2) sinc(k_y a / 2)]^power of a square of side a, Mpc/h."""
+    x, y = (torch.sinc(k * side / (2 * np.pi)) ** power for k in axes)
+    return x * y
 
 
 def plane_spectrum(planes: Planes, index: int) -> Spectrum3D:
     """Return P(k) of the modes across the line of sight, from the plane's three views."""
     box, views = planes.boxes[index], planes.contrast[index]
-    k, window = _wavenumbers(box, views.device)
+    axes = _axes(box, box.plane, views.device)
+    k, window = torch.hypot(*axes), _window(axes, box.side / box.plane, 4)
     power = torch.fft.rfft2(views).abs().square().mean(0) / window
     power = power * (box.side**3 / box.plane**4)
     bins = torch.bucketize(k.reshape(-1), torch.as_tensor(EDGES, dtype=k.dtype, device=k.device))
@@ -213,49 +274,103 @@ Transfers = Sequence[Callable[[Floats], Floats]]
 """T_i(k) of each slab, k in h/Mpc."""
 
 
-def rays_per_pixel(patch: Patch) -> int:
-    """Return how many rays along a pixel's side are averaged."""
-    return max(1, min(SAMPLES, round(SAMPLES * patch.arcmin / 4.6875)))
+def linear_power(kappa: Convergence, layout: Layout, ell: Floats) -> Floats:
+    """Return the spectrum of L at ``ell``, rad²: s C_ℓ but for what the boxes cannot hold."""
+    total = np.zeros_like(ell)
+    for slab in slabs(kappa, layout):
+        box = layout.far if slab.kind == "far" else _present(layout.near)
+        part = kappa.slab_power(slab.low, slab.high, np.maximum(ell, 1.0))
+        total += part * _held(box, ell / slab.chi)
+    found: Floats = total * _remembered(ell)
+    return found
 
 
-def filtered(planes: Planes, transfers: Transfers, spacing: float) -> list[Tensor]:
-    """Return the planes with their T, windows divided out, band-limited for rays at ``spacing``."""
+def _remembered(ell: Floats) -> Floats:
+    share: Floats = np.exp(-((ell / REMEMBERED) ** 4))
+    return share
+
+
+def _held(box: Box, k: Floats) -> NDArray[np.bool_]:
+    """Return whether the lattice of a box has modes of that k."""
+    return k < 0.95 * np.pi * box.particles / box.side
+
+
+def _gain(k: Tensor, gain: Callable[[Floats], Floats]) -> Tensor:
+    """Return a function of k on a plane of modes, by a table."""
+    table = np.geomspace(1e-3, 2 * DEEPEST, 400)
+    safe = torch.clamp(k, min=1e-3).cpu().numpy()
+    found = np.interp(np.log(safe), np.log(table), gain(table)).astype(np.float32)
+    return torch.from_numpy(found).to(k.device)
+
+
+def filtered(planes: Planes, transfers: Transfers, pixel: float) -> list[Tensor]:
+    """Return the planes with their T and the window of pixels of ``pixel`` rad, to be read."""
     found = []
     for slab, box, views, transfer in zip(
         planes.slabs, planes.boxes, planes.contrast, transfers, strict=True
     ):
-        k, window = _wavenumbers(box, views.device)
-        highest = min(DEEPEST, 0.95 * np.pi / (spacing * slab.chi))
-        table = np.geomspace(1e-3, 2 * DEEPEST, 400)
-        safe = torch.clamp(k, min=1e-3).cpu().numpy()
-        gain = np.interp(np.log(safe), np.log(table), transfer(table)).astype(np.float32)
-        shape = torch.from_numpy(gain).to(views.device) * (k < highest) / window.clamp(min=0.05)
+        axes = _axes(box, box.plane, views.device)
+        k = torch.hypot(*axes)
+        made = _window(axes, box.side / box.plane, 4).clamp(min=0.05)
+        shape = _gain(k, transfer) * _window(axes, pixel * slab.chi, 1) * (k < DEEPEST) / made
         shape[0, 0] = 0
         found.append(torch.fft.irfft2(torch.fft.rfft2(views) * shape, s=views.shape[-2:]))
     return found
 
 
+def filtered_linear(planes: Planes, kappa: Convergence, pixel: float) -> list[Tensor]:
+    """Return the linear planes, finer by :data:`FINER`, whose sum over the slabs is L."""
+    found = []
+    for slab, box, views in zip(planes.slabs, planes.boxes, planes.linear, strict=True):
+        count, fine = views.shape[-1], FINER * views.shape[-1]
+
+        def gain(k: Floats, slab: Slab = slab, box: Box = box) -> Floats:
+            ell = k * slab.chi
+            wanted = kappa.slab_power(slab.low, slab.high, ell) * _remembered(ell)
+            ratio: Floats = wanted * slab.chi**2 * box.side / kappa.matter.linear(k)
+            return np.sqrt(ratio) * _held(box, k)
+
+        axes = _axes(box, count, views.device)
+        read = _window(axes, box.side / fine, 2)
+        shape = _gain(torch.hypot(*axes), gain) * _window(axes, pixel * slab.chi, 1) / read
+        shape[0, 0] = 0
+        modes = torch.fft.rfft2(views) * shape
+        wide = torch.zeros((3, fine, fine // 2 + 1), dtype=modes.dtype, device=modes.device)
+        half = count // 2
+        wide[:, :half, : half + 1] = modes[:, :half]
+        wide[:, -half:, : half + 1] = modes[:, half:]
+        found.append(torch.fft.irfft2(wide, s=(fine, fine)) * FINER**2)
+    return found
+
+
 def render(
-    planes: Planes, transfers: Transfers, patch: Patch, count: int, seed: int
-) -> NDArray[np.float32]:
-    """Return ``count`` maps (count, n, n) of one box, each with its own random planes."""
-    rays = rays_per_pixel(patch)
-    total = patch.n * rays
-    ready = filtered(planes, transfers, patch.pixel / rays)
-    angle = ((np.arange(total) + 0.5) / total - 0.5) * patch.side
-    maps = np.empty((count, patch.n, patch.n), dtype=np.float32)
+    planes: Planes,
+    transfers: Transfers,
+    patch: Patch,
+    count: int,
+    seed: int,
+    kappa: Convergence | None = None,
+) -> View:
+    """Return ``count`` maps of one box, each with its own random planes; L given ``kappa``."""
+    layers = [filtered(planes, transfers, patch.pixel)]
+    if kappa is not None:
+        layers.append(filtered_linear(planes, kappa, patch.pixel))
+    angle = ((np.arange(patch.n) + 0.5) / patch.n - 0.5) * patch.side
+    maps = np.zeros((len(layers), count, patch.n, patch.n), dtype=np.float32)
     for m in range(count):
         rng = numpy_rng(seed, "lensing view", m)
-        sky = torch.zeros((total, total), device=ready[0].device)
-        for slab, box, views in zip(planes.slabs, planes.boxes, ready, strict=True):
+        sky = torch.zeros((len(layers), patch.n, patch.n), device=layers[0][0].device)
+        for i, (slab, box) in enumerate(zip(planes.slabs, planes.boxes, strict=True)):
             axis, turns, flip = (int(rng.integers(high)) for high in (3, 4, 2))
             shift = rng.random(2)
-            at = angle * slab.chi * box.plane / box.side
-            seen = _bilinear(views[axis], at + shift[0] * box.plane, at + shift[1] * box.plane)
-            seen = torch.rot90(seen, turns)
-            sky += slab.weight * (seen.T if flip else seen)
-        maps[m] = sky.reshape(patch.n, rays, patch.n, rays).mean((1, 3)).cpu().numpy()
-    return maps
+            at = angle * (slab.chi / box.side)
+            for row, layer, weight in zip(sky, layers, (slab.weight, 1.0), strict=False):
+                view = layer[i][axis]
+                x, y = ((at + s) * view.shape[0] for s in shift)
+                seen = torch.rot90(_bilinear(view, x, y), turns)
+                row += weight * (seen.T if flip else seen)
+        maps[:, m] = sky.cpu().numpy()
+    return View(maps[0], maps[1] if kappa is not None else maps[0][:0])
 
 
 def _bilinear(plane: Tensor, x: Floats, y: Floats) -> Tensor:

@@ -20,6 +20,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from emulant_apps.lensing.nbody.compiled import deposit, gather
+
 __all__ = ["Mesh", "Spectrum3D"]
 
 EDGES = np.geomspace(0.03, 60.0, 56)
@@ -70,25 +72,35 @@ class Mesh:
 
     def contrast(self, x: Tensor) -> Tensor:
         """Return δ (M, M, M) of particles at ``x`` (3, n)."""
-        return self._contrast(list(self._corners(x)), x.shape[1])
-
-    def _contrast(self, corners: list[tuple[Tensor, Tensor]], count: int) -> Tensor:
-        density = torch.zeros(self.cells**3, dtype=torch.float32, device=corners[0][1].device)
-        for index, weight in corners:
-            density.index_add_(0, index, weight)
-        return density.reshape((self.cells,) * 3) * (self.cells**3 / count) - 1
+        if x.device.type == "cpu":
+            cells = torch.zeros((self.cells,) * 3)
+            deposit(x.numpy(), self.cells / self.side, cells.numpy())
+        else:
+            flat = torch.zeros(self.cells**3, device=x.device)
+            for index, weight in self._corners(x):
+                flat.index_add_(0, index, weight)
+            cells = flat.reshape((self.cells,) * 3)
+        return cells * (self.cells**3 / x.shape[1]) - 1
 
     def forces(self, x: Tensor, omega_m: float) -> tuple[Tensor, Tensor]:
         """Return F (3, n) at the particles and δ_k, the transform of δ."""
-        corners = list(self._corners(x))
-        delta = torch.fft.rfftn(self._contrast(corners, x.shape[1]))
-        potential = delta * self._green * (1.5 * omega_m)
-        force = torch.zeros_like(x)
+        delta = torch.fft.rfftn(self.contrast(x))
+        potential = delta * (self._green * (1.5 * omega_m))
+        force = torch.empty_like(x)
         for axis, k in enumerate(self.k):
-            field = torch.fft.irfftn(1j * k * potential, s=(self.cells,) * 3).reshape(-1)
-            for index, weight in corners:
-                force[axis] += field[index] * weight
+            field = torch.fft.irfftn(potential * (1j * k), s=(self.cells,) * 3)
+            self._read(field, x, force[axis])
         return force, delta
+
+    def _read(self, field: Tensor, x: Tensor, out: Tensor) -> None:
+        """Set ``out`` (n,) to a field at the particles."""
+        if x.device.type == "cpu":
+            gather(x.numpy(), self.cells / self.side, field.numpy(), out.numpy())
+            return
+        out.zero_()
+        flat = field.reshape(-1)
+        for index, weight in self._corners(x):
+            out += flat[index] * weight
 
     def spectrum(self, delta: Tensor) -> Spectrum3D:
         """Return the binned P(k) of δ_k, the window divided out, up to 0.55 of Nyquist."""

@@ -107,7 +107,9 @@ def calibrate(
     for index, cosmology in enumerate(cosmologies):
         kappa = Convergence(cosmology)
         pair = [
-            simulate_planes(kappa, LAYOUTS[layout], seed + index, fixed=True, flipped=flipped)
+            simulate_planes(
+                kappa, LAYOUTS[layout], seed + index, fixed=True, flipped=flipped, spectra=True
+            )
             for flipped in (False, True)
         ]
         for i, slab in enumerate(pair[0].slabs):
