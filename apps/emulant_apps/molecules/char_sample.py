@@ -31,9 +31,9 @@ from emulant_apps.molecules.decoding import (
     one_thread,
     until_molecules,
 )
-from emulant_apps.molecules.vocabulary import tokens
+from emulant_apps.molecules.vocabulary import PAD, tokens
 
-__all__ = ["SHIPPED", "CharEmulator", "score_strings"]
+__all__ = ["SHIPPED", "CharEmulator", "token_scores"]
 
 SHIPPED = "char_rnn.safetensors"
 """File of the weights that came with the package."""
@@ -123,18 +123,27 @@ class CharEmulator:
             return _said(self.model, len(openings), mode, rng, 1.0, given, may)
 
 
-def score_strings(
+def token_scores(
     model: CharModel, strings: Sequence[str], order: float = 0.0
-) -> NDArray[np.float64]:
-    """Return ln p of strings in nats, (n,); -inf of those that it cannot read."""
+) -> list[NDArray[np.float64]]:
+    """Return ln p of each token given those before, the end included, nats; (T + 1,) each.
+
+    The strings must be in the vocabulary.
+    """
     encoded = model.sizes.vocabulary.encode(strings)
-    found = np.full(len(strings), -np.inf)
+    for index, why in encoded.unknown:
+        raise InputError(f"'{strings[index]}': {why}")
+    found = []
     with evaluating(model.rnn), one_thread():
         for start in range(0, len(encoded.rows), CHUNK):
             rows = encoded.rows[start : start + CHUNK]
-            x = symbols_of(torch.from_numpy(rows[:, : (rows != 0).sum(1).max()]))
-            value = model.rnn.log_prob(x, torch.full((len(x), 1), order))
-            found[encoded.kept[start : start + CHUNK]] = value.double().numpy()
+            lengths = (rows != PAD).sum(1)
+            x = symbols_of(torch.from_numpy(rows[:, : lengths.max()]))
+            ends = x.masked_fill(x < 0, model.rnn.symbols)
+            read = torch.nn.functional.pad(ends[:, :-1], (1, 0), value=model.rnn.symbols)
+            logits = model.rnn.net(read, torch.full((len(x), 1), order)).logits
+            ln_p = logits.log_softmax(2).gather(2, ends[:, :, None])[:, :, 0].double().numpy()
+            found += [line[: length - 1] for line, length in zip(ln_p, lengths, strict=True)]
     return found
 
 

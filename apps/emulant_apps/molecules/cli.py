@@ -18,6 +18,7 @@ APP = App(
             (
                 "emulant molecules sample --count 1000 --seed 0 --out candidates.csv",
                 "emulant molecules sample --count 10000 --raw --out strings.csv",
+                "emulant molecules sample --generator char-rnn --temperature 0.8 --out new.csv",
             ),
         ),
         Command(
@@ -28,6 +29,26 @@ APP = App(
             (
                 'emulant molecules analogues "CC(=O)Oc1ccccc1C(=O)O" --diversity 1.5 --count 200'
                 " --out analogues",
+            ),
+        ),
+        Command(
+            "grow",
+            "Grow new parts from a scaffold's attachment points; the core is kept.",
+            f"{ROOM}.config:GrowConfig",
+            f"{ROOM}.grow:run_grow",
+            (
+                'emulant molecules grow --scaffold "c1ccc([*:1])cc1" --count 200 --out grown',
+                'emulant molecules grow --scaffold "O=C(N[*:1])c1ccc([*:2])cc1" --out grown.csv',
+            ),
+        ),
+        Command(
+            "link",
+            "Find linkers between two fragments, which are kept.",
+            f"{ROOM}.config:LinkConfig",
+            f"{ROOM}.grow:run_link",
+            (
+                'emulant molecules link --fragments "c1ccncc1[*:1]" "O=C1NCCc2ccc([*:1])cc21"'
+                " --out linked",
             ),
         ),
         Command(
@@ -55,6 +76,7 @@ APP = App(
             f"{ROOM}.train:run",
             (
                 "emulant molecules train --preset quick --out runs/mine",
+                "emulant molecules train --data my.smi --preset char-rnn --out runs/rnn",
                 "emulant molecules train --data my.smi --out runs/mine --resume",
             ),
         ),
@@ -63,7 +85,11 @@ APP = App(
             "Bring a model nearer to a handful of molecules; a guard stops it in time.",
             f"{ROOM}.config:FinetuneConfig",
             f"{ROOM}.finetune:run",
-            ("emulant molecules finetune --data actives.smi --out runs/actives",),
+            (
+                "emulant molecules finetune --data actives.smi --out runs/actives",
+                "emulant molecules finetune --data actives.smi --generator char-rnn"
+                " --out runs/actives",
+            ),
         ),
         Command(
             "prepare",

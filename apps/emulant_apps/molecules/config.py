@@ -20,7 +20,9 @@ __all__ = [
     "DrawnConfig",
     "FilterConfig",
     "FinetuneConfig",
+    "GrowConfig",
     "JudgedConfig",
+    "LinkConfig",
     "PrepareConfig",
     "SampleConfig",
     "TrainConfig",
@@ -214,6 +216,37 @@ class AnaloguesConfig(DrawnConfig):
         super().__post_init__()
         require_at_least(1, self.count, "--count")
         require_at_least(0, self.diversity, "--diversity")
+
+
+@dataclass(frozen=True, kw_only=True)
+class GrowConfig(DrawnConfig):
+    """Grow new parts from the attachment points of a scaffold, which is kept."""
+
+    scaffold: str
+    """SMILES with attachment points [*:1], [*:2], ..., each of which something is grown from."""
+    count: int = 200
+    """Candidates to keep."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_at_least(1, self.count, "--count")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinkConfig(DrawnConfig):
+    """Find linkers between two fragments, which are kept."""
+
+    fragments: tuple[str, str]
+    """Two SMILES, each with one attachment point [*:1]."""
+    longest: int = 12
+    """Heavy atoms of a linker, at most."""
+    count: int = 200
+    """Candidates to keep."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_at_least(1, self.longest, "--longest")
+        require_at_least(1, self.count, "--count")
 
 
 @dataclass(frozen=True, kw_only=True)
