@@ -52,6 +52,18 @@ APP = App(
             ),
         ),
         Command(
+            "optimise",
+            "Search for molecules that a score of your own calls good.",
+            f"{ROOM}.config:OptimiseConfig",
+            f"{ROOM}.optimise:run",
+            (
+                "emulant molecules optimise --score my_scorer.py:score --out best",
+                "emulant molecules optimise --score qed --method latent --control --out best",
+                'emulant molecules optimise --score-command "python dock.py" --budget 500'
+                " --out best --resume",
+            ),
+        ),
+        Command(
             "filter",
             "Say what speaks against molecules of any origin: alerts, rules, novelty, neighbours.",
             f"{ROOM}.config:FilterConfig",

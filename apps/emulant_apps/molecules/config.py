@@ -23,6 +23,7 @@ __all__ = [
     "GrowConfig",
     "JudgedConfig",
     "LinkConfig",
+    "OptimiseConfig",
     "PrepareConfig",
     "SampleConfig",
     "TrainConfig",
@@ -131,6 +132,9 @@ class ChainConfig:
     """Compute the likeness to natural products as well."""
     library: Path | None = None
     """File of molecules of your own: those in it fail 'library', the nearest is named."""
+    nearest: Literal["drugs", "corpus"] = "drugs"
+    """Whose nearest neighbour is named: approved drugs; corpus: the training molecules as well,
+    whose fingerprints take half a minute of one core first."""
 
     def __post_init__(self) -> None:
         require_at_least(1, self.severity, "--chain.severity")
@@ -247,6 +251,47 @@ class LinkConfig(DrawnConfig):
         super().__post_init__()
         require_at_least(1, self.longest, "--longest")
         require_at_least(1, self.count, "--count")
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimiseConfig(DrawnConfig):
+    """Search for molecules that a score of your own calls good."""
+
+    score: str | None = None
+    """qed, logp, sa (10 - SA), similarity:SMILES, or file.py:function; the higher, the better. A
+    function is given a list of SMILES and returns as many numbers."""
+    score_command: str | None = None
+    """Command instead: SMILES on its stdin, one a line; scores on its stdout, one a line."""
+    one_at_a_time: bool = False
+    """The function of --score is given one SMILES and returns one number."""
+    timeout: float = 600.0
+    """Seconds that one call of the scorer may take."""
+    batch: int = 64
+    """Molecules of one call."""
+    budget: int = 1000
+    """Molecules to score, at most; none is scored twice."""
+    method: Literal["latent", "hill-climb"] | None = None
+    """latent: an evolution strategy among the codes of a VAE. hill-climb: a char-RNN is taught its
+    own best strings, again and again. Default: what --model can do; without it, hill-climb."""
+    start: str | None = None
+    """SMILES, or a file of them, around which a latent search begins. Default: the prior."""
+    count: int = 100
+    """Best molecules to write."""
+    control: bool = False
+    """Score as many random draws of the same network as well, and print both."""
+    resume: bool = False
+    """Go on with the search that is in --out; its log answers what was scored before."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("batch", "budget", "count"):
+            require_at_least(1, getattr(self, name), f"--{name}")
+        if not (math.isfinite(self.timeout) and self.timeout > 0):
+            raise InputError(f"--timeout: must be above 0, got {self.timeout:g}")
+        if (self.score is None) == (self.score_command is None):
+            raise InputError("--score: give a score, or --score-command; one of the two")
+        if self.one_at_a_time and self.score_command is not None:
+            raise InputError("--one-at-a-time: is for a function; leave it out")
 
 
 @dataclass(frozen=True, kw_only=True)

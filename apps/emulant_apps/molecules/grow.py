@@ -180,12 +180,17 @@ def grow(scaffold: Scaffold, model: CharModel, mode: Mode, seed: int, chunk: int
                 known[body] = openings(body, point, derive(seed, "openings", chunk, k))
             opening = known[body][int(some.integers(len(known[body])))]
             begun.append((body, score, opening))
-        fits = [b for b in begun if len(tokens(b[2])) < model.sizes.length - 1]
-        lost["grew too long"] += len(begun) - len(fits)
+        known_tokens = model.sizes.vocabulary.number.keys()
+        fits = [
+            b
+            for b in begun
+            if len(said := tokens(b[2])) < model.sizes.length - 1 and known_tokens >= set(said)
+        ]
+        lost["grew beyond what the model can read"] += len(begun) - len(fits)
         drawn = emulator.go_on([opening for _, _, opening in fits], rng, mode, first)
         bodies = []
-        said = zip(fits, drawn.strings, drawn.log_likelihood.tolist(), strict=True)
-        for (body, score, _), text, value in said:
+        ways = zip(fits, drawn.strings, drawn.log_likelihood.tolist(), strict=True)
+        for (body, score, _), text, value in ways:
             part = part_after(text, _heavy(body), point)
             whole = None if part is None else zipped(body, part)
             if whole is not None:

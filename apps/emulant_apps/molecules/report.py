@@ -18,7 +18,7 @@ SHOWN = 100
 GRID = 25
 """Molecules of the grid."""
 COLUMNS = (
-    "smiles", "similarity", "log_likelihood", "mass", "logp", "tpsa", "qed", "sa",
+    "smiles", "score", "similarity", "log_likelihood", "mass", "logp", "tpsa", "qed", "sa",
     "alerts", "known_as", "nearest_drug", "drug_tanimoto", "failed",
 )  # fmt: skip
 
@@ -98,11 +98,12 @@ def page(
     soft = {k: v for k, v in counts.noted.items() if k not in counts.rejected}
     noted = ", ".join(f"{name} {number:,}" for name, number in soft.items())
     rows = []
-    for candidate in ranked[:SHOWN]:
-        cells = row_of(candidate)
+    shown_cells = [row_of(candidate) for candidate in ranked[:SHOWN]]
+    columns = [c for c in COLUMNS if c != "score" or any(c in cells for cells in shown_cells)]
+    for candidate, cells in zip(ranked, shown_cells, strict=False):
         smarts = [alert.smarts for alert in candidate.found.alerts]
         drawing = structure_svg(candidate.found.smiles, smarts)
-        shown = [cells.get(column) for column in COLUMNS]
+        shown = [cells.get(column) for column in columns]
         rows.append((drawing, ["" if cell is None else cell for cell in shown]))
     return environment.from_string(TEMPLATE).render(
         title=title,
@@ -110,7 +111,7 @@ def page(
         bars=bars,
         noted=f"Noted, and not a reason to reject: {noted}." if noted else "",
         shown=f"The first {len(rows):,} of {len(ranked):,}; the tables hold all.",
-        columns=COLUMNS,
+        columns=columns,
         rows=rows,
         provenance=json.dumps(provenance, indent=1, sort_keys=True),
     )

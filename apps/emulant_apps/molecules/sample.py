@@ -199,6 +199,12 @@ def _once(
     return model.sizes.vocabulary.decode(rows.numpy()), choice.score.numpy()
 
 
+def strings_of(model: Model, z: Tensor, mode: Mode, rng: torch.Generator) -> tuple[str, ...]:
+    """Return the string of each latent of z (n, Z)."""
+    with evaluating(model.vae), one_thread():
+        return _said(model, z, mode, rng).strings
+
+
 def codes_of_strings(
     emulator: Emulator, strings: Sequence[str]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,16 +31,22 @@ class Candidate:
     """Tanimoto to that prototype."""
     log_likelihood: float | None = None
     """ln p of the string given its latent, nats."""
+    score: float | None = None
+    """What a scorer said of it; the higher, the better."""
 
 
 def rank(candidates: Sequence[Candidate]) -> list[Candidate]:
-    """Return the kept candidates: fewest objections first, then nearest, then most drug-like."""
+    """Return the kept candidates: fewest objections first, then nearest, then most drug-like.
 
-    def key(candidate: Candidate) -> tuple[int, float, float, str]:
+    Where they have a score, the highest comes first.
+    """
+
+    def key(candidate: Candidate) -> tuple[float, int, float, float, str]:
         found = candidate.found
         soft = len(found.failed)
         qed = 0.0 if found.properties is None else found.properties.qed
-        return soft, -(candidate.similarity or 0.0), -qed, found.smiles
+        score = -math.inf if candidate.score is None else candidate.score
+        return -score, soft, -(candidate.similarity or 0.0), -qed, found.smiles
 
     return sorted((c for c in candidates if c.found.kept), key=key)
 
@@ -49,6 +56,8 @@ def row_of(candidate: Candidate) -> dict[str, object]:
     found, known = candidate.found, candidate.found.properties
     row: dict[str, object] = {"smiles": found.smiles, "name": candidate.name}
     row["prototype"] = candidate.prototype
+    if candidate.score is not None:
+        row["score"] = float(f"{candidate.score:.6g}")
     row["similarity"] = _rounded(candidate.similarity, 3)
     row["log_likelihood"] = _rounded(candidate.log_likelihood, 3)
     if known is not None:
