@@ -2,9 +2,10 @@
 
     known?  alerts  properties and rules  rings never seen  nearest drug and library molecule
 
-A check is *hard*, so that it rejects, or *soft*, so that it is noted. Molecules are judged one by
-one, in seeded chunks over the cores, and each SMILES once; the order of the answers is that of the
-questions.
+A check is *hard*, so that it rejects, or *soft*, so that it is noted. Molecules are judged in
+seeded chunks over the cores, and each SMILES once; the order of the answers is that of the
+questions. A chunk takes one step after the other, all its molecules together, because a step that
+is repeated finds its own code and tables in the processor's cache.
 """
 
 from __future__ import annotations
@@ -12,8 +13,12 @@ from __future__ import annotations
 import functools
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
 
 from emulant.errors import InputError
 from emulant.parallel import chunked_map
@@ -22,8 +27,18 @@ from emulant_apps.molecules.chemistry.entries import problem_of
 from emulant_apps.molecules.chemistry.parse import canonical_of, flat, parse
 from emulant_apps.molecules.chemistry.properties import RULES, Properties, properties_of
 from emulant_apps.molecules.chemistry.screen import Look
-from emulant_apps.molecules.chemistry.similarity import Library, ring_systems, scaffold
+from emulant_apps.molecules.chemistry.similarity import (
+    Library,
+    bits_of,
+    packed_bits,
+    ring_systems,
+    scaffold,
+)
 from emulant_apps.molecules.corpus import Drug, drugs, known_rings, training_set
+from emulant_apps.molecules.tanimoto import Index
+
+if TYPE_CHECKING:
+    from rdkit import Chem  # the type alone: only the rooms of chemistry touch RDKit
 
 __all__ = ["CHECKS", "DEFAULT_SETS", "Assessment", "Chain", "assess", "funnel"]
 
@@ -35,6 +50,8 @@ CHECKS = (
 )  # fmt: skip
 """Names of the checks, in the order in which a rejection is counted."""
 CHUNK = 256
+REMEMBERED = 100_000
+"""Answers that a process keeps, lest a string be judged twice."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +72,8 @@ class Chain:
     """Whether the likeness to natural products is computed."""
     library: tuple[str, ...] = ()
     """SMILES of one's own, of which the nearest is named."""
+    nearest: bool = False
+    """Whether the nearest training molecule is named, too."""
 
     def __post_init__(self) -> None:
         for name in self.hard:
@@ -89,6 +108,9 @@ class Assessment:
     drug_tanimoto: float = 0.0
     nearest_library: str = ""
     library_tanimoto: float = 0.0
+    nearest_corpus: str = ""
+    """SMILES of the nearest training molecule, where that was asked."""
+    corpus_tanimoto: float = 0.0
     problem: str = ""
     """Why it is no molecule."""
 
@@ -139,7 +161,40 @@ def assess(
             answer = _with(answer, failed, chain)
         seen.add(answer.smiles)
         answers.append(answer)
-    return answers
+    return _with_neighbours(answers, workers) if chain.nearest else answers
+
+
+def _with_neighbours(answers: Sequence[Assessment], workers: int | None) -> list[Assessment]:
+    """Return the answers with the nearest training molecule of those that are kept."""
+    kept = list(dict.fromkeys(answer.smiles for answer in answers if answer.kept))
+    if not kept:
+        return list(answers)
+    index, alike = corpus_index(workers).nearest(packed_bits(kept))
+    names = training_set()
+    near = {
+        smiles: (names[k], value)
+        for smiles, k, value in zip(kept, index.tolist(), alike.tolist(), strict=True)
+    }
+    return [
+        replace(
+            answer, nearest_corpus=near[answer.smiles][0], corpus_tanimoto=near[answer.smiles][1]
+        )
+        if answer.kept and answer.smiles in near
+        else answer
+        for answer in answers
+    ]
+
+
+@functools.lru_cache(maxsize=1)
+def corpus_index(workers: int | None = 1) -> Index:
+    """Return the fingerprints of the training molecules, made anew: half a minute of one core."""
+    parts = chunked_map(_corpus_bits, len(training_set()), 10_000, 0, workers)
+    return Index(np.concatenate(parts))
+
+
+def _corpus_bits(start: int, size: int, seed: int) -> NDArray[np.uint8]:
+    del seed
+    return packed_bits(training_set()[start : start + size])
 
 
 def funnel(found: Sequence[Assessment]) -> Funnel:
@@ -162,7 +217,14 @@ class _Assess:
 
     def __call__(self, start: int, size: int, seed: int) -> list[Assessment]:
         del seed
-        return [_judged(text, self.chain) for text in self.strings[start : start + size]]
+        texts, memory = self.strings[start : start + size], _memory(self.chain)
+        unknown = [text for text in texts if text not in memory]
+        if len(memory) + len(unknown) > REMEMBERED:
+            memory.clear()
+            unknown = list(texts)
+        answers = _judged(unknown, self.chain, _tools(self.chain))
+        memory.update(zip(unknown, answers, strict=True))
+        return [memory[text] for text in texts]
 
 
 @dataclass(frozen=True)
@@ -198,62 +260,102 @@ def _drug_library() -> Library:
     return Library([drug.smiles for drug in drugs()])
 
 
-@functools.lru_cache(maxsize=100_000)
-def _judged(text: str, chain: Chain) -> Assessment:
-    """Return what the chain says of one string, from memory where it was asked before."""
-    return _one(text, chain, _tools(chain))
+@functools.lru_cache(maxsize=2)
+def _memory(chain: Chain) -> dict[str, Assessment]:
+    """Return what was said under a chain before, by the text; filled by the chunks."""
+    del chain
+    return {}
 
 
-def _one(text: str, chain: Chain, tools: _Tools) -> Assessment:
-    molecule = parse(text)
-    if molecule is None or not molecule.GetNumAtoms():
-        problem = problem_of(text)
-        rejected = "valid" if "valid" in chain.hard else ""
-        return Assessment(text, "", ("valid",), rejected, problem=problem)
+@dataclass(slots=True)
+class _Case:
+    """A molecule on its way through the chain."""
+
+    text: str
+    molecule: Chem.Mol
+    smiles: str
+    failed: set[str]
+    drug: Drug | None
+    alerts: tuple[Alert, ...] = ()
+
+
+def _judged(texts: Sequence[str], chain: Chain, tools: _Tools) -> list[Assessment]:
+    """Return what the chain says of strings, all different."""
+    done: dict[str, Assessment] = {}
+    molecules = [parse(text) for text in texts]
+    cases: list[_Case] = []
+    for text, molecule in zip(texts, molecules, strict=True):
+        if molecule is None or not molecule.GetNumAtoms():
+            rejected = "valid" if "valid" in chain.hard else ""
+            done[text] = Assessment(text, "", ("valid",), rejected, problem=problem_of(text))
+        else:
+            cases.append(_known(text, molecule, tools))
+    cases = _left(cases, chain, done)  # the cheap checks may have been enough
+    looks = [Look.at(case.molecule) for case in cases]
+    if tools.alerts is not None:
+        for case, look in zip(cases, looks, strict=True):
+            found = tools.alerts.of(case.molecule, look)
+            case.alerts = tuple(alert for alert in found if alert.severity >= chain.severity)
+            case.failed |= {alert.family for alert in case.alerts}
+    seen = {case.text: look for case, look in zip(cases, looks, strict=True)}
+    cases = _left(cases, chain, done)
+    known = [properties_of(case.molecule, chain.natural, seen[case.text]) for case in cases]
+    rings = [ring_systems(case.molecule) for case in cases]
+    scaffolds = [scaffold(case.molecule) or "" for case in cases]
+    bits = [np.packbits(bits_of(case.molecule)) for case in cases]
+    drug, near = tools.drug_library.nearest_of(bits), tools.own_library.nearest_of(bits)
+    for k, case in enumerate(cases):
+        odd = tuple(sorted(rings[k] - tools.rings))
+        case.failed |= _properties_failed(known[k], chain) | ({"rings"} if odd else set())
+        best = drugs()[drug[k].index]
+        done[case.text] = Assessment(
+            given=case.text,
+            smiles=case.smiles,
+            failed=_ordered(case.failed),
+            rejected=_first(case.failed, chain),
+            alerts=case.alerts,
+            properties=known[k],
+            scaffold=scaffolds[k],
+            odd_rings=odd,
+            drug=case.drug,
+            nearest_drug=f"{best.name} ({best.year})",
+            drug_tanimoto=drug[k].tanimoto,
+            nearest_library=tools.own_library.smiles[near[k].index] if near else "",
+            library_tanimoto=near[k].tanimoto if near else 0.0,
+        )
+    return [done[text] for text in texts]
+
+
+def _known(text: str, molecule: Chem.Mol, tools: _Tools) -> _Case:
+    """Return a molecule with what is known of it by its name alone."""
     smiles = canonical_of(molecule)
     plain = flat(smiles)
-    failed = set()
     drug = tools.drugs.get(plain)
-    if plain in tools.corpus:
-        failed.add("corpus")
-    if drug is not None:
-        failed.add("drug")
-    if plain in tools.own:
-        failed.add("library")
-    rejected = _first(failed, chain)
-    if rejected:  # the cheap checks were enough
-        return Assessment(text, smiles, _ordered(failed), rejected, drug=drug)
-    look = Look.at(molecule)
-    alerts = () if tools.alerts is None else tools.alerts.of(molecule, look)
-    alerts = tuple(alert for alert in alerts if alert.severity >= chain.severity)
-    failed |= {alert.family for alert in alerts}
-    rejected = _first(failed, chain)
-    if rejected:
-        return Assessment(text, smiles, _ordered(failed), rejected, alerts, drug=drug)
-    known = properties_of(molecule, chain.natural, look)
-    failed |= {name for name, keeps in RULES.items() if not keeps(known)}
+    failed = {"corpus"} if plain in tools.corpus else set()
+    failed |= {"drug"} if drug is not None else set()
+    failed |= {"library"} if plain in tools.own else set()
+    return _Case(text, molecule, smiles, failed, drug)
+
+
+def _left(cases: Sequence[_Case], chain: Chain, done: dict[str, Assessment]) -> list[_Case]:
+    """Return the cases that nothing rejects yet; the others are done."""
+    kept = []
+    for case in cases:
+        rejected = _first(case.failed, chain)
+        if rejected:
+            done[case.text] = Assessment(
+                case.text, case.smiles, _ordered(case.failed), rejected, case.alerts,
+                drug=case.drug,
+            )  # fmt: skip
+        else:
+            kept.append(case)
+    return kept
+
+
+def _properties_failed(known: Properties, chain: Chain) -> set[str]:
+    failed = {name for name, keeps in RULES.items() if not keeps(known)}
     failed |= {"qed"} if known.qed < chain.least_qed else set()
-    failed |= {"sa"} if known.sa > chain.most_sa else set()
-    odd = tuple(sorted(ring_systems(molecule) - tools.rings))
-    failed |= {"rings"} if odd else set()
-    near, own = tools.drug_library.nearest(molecule), tools.own_library.nearest(molecule)
-    assert near is not None
-    best = drugs()[near.index]
-    return Assessment(
-        given=text,
-        smiles=smiles,
-        failed=_ordered(failed),
-        rejected=_first(failed, chain),
-        alerts=alerts,
-        properties=known,
-        scaffold=scaffold(molecule) or "",
-        odd_rings=odd,
-        drug=drug,
-        nearest_drug=f"{best.name} ({best.year})",
-        drug_tanimoto=near.tanimoto,
-        nearest_library="" if own is None else tools.own_library.smiles[own.index],
-        library_tanimoto=0.0 if own is None else own.tanimoto,
-    )
+    return failed | ({"sa"} if known.sa > chain.most_sa else set())
 
 
 def _ordered(failed: set[str]) -> tuple[str, ...]:
@@ -265,6 +367,4 @@ def _first(failed: set[str], chain: Chain) -> str:
 
 
 def _with(answer: Assessment, failed: tuple[str, ...], chain: Chain) -> Assessment:
-    from dataclasses import replace
-
     return replace(answer, failed=failed, rejected=_first(set(failed), chain))

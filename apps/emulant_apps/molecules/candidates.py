@@ -43,6 +43,7 @@ def chain_of(config: ChainConfig, workers: int | None) -> Chain:
         config.most_sa,
         config.natural,
         library,
+        config.nearest == "corpus",
     )
 
 

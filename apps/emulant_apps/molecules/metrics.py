@@ -5,10 +5,11 @@ Tanimoto similarity of Morgan fingerprints (radius 2, 1024 bits), cos the cosine
 
     SNN(G, T)    mean over g of max over t of Tc(g, t)
     Frag, Scaf   cos of the counts of BRICS fragments, of Murcko scaffolds with two rings or more
-    IntDiv_p     1 - (mean over g, g' of Tc(g, g')^p)^(1/p)
+    IntDiv_p     1 - mean over g of (mean over g' of Tc(g, g')^p)^(1/p), as MOSES's code has it
     W(x)         Wasserstein distance of a property
     FCD          Fréchet distance of ChemNet activations: |m - m'|² + tr(S + S' - 2 (S S')^½)
 
+The empty string, which RDKit reads as a molecule without atoms, is no molecule here.
 FCD falls with n: below 10,000 molecules it is refused, and n is always beside it.
 
 - Polykovskiy et al., 2020, https://doi.org/10.3389/fphar.2020.565644
@@ -29,13 +30,22 @@ from scipy.stats import wasserstein_distance
 from emulant.errors import InputError
 from emulant.parallel import chunked_map
 from emulant_apps.molecules.chemistry.features import NUMBERS, Features, features_of
+from emulant_apps.molecules.tanimoto import Index, mean_similarities
 
-__all__ = ["LEAST_FCD", "Described", "Metrics", "cosine", "describe", "frechet_chemnet", "measure"]
+__all__ = [
+    "LEAST_FCD",
+    "Described",
+    "Metrics",
+    "chemnet_distance",
+    "cosine",
+    "describe",
+    "frechet_chemnet",
+    "measure",
+    "nearest_similarity",
+]
 
 LEAST_FCD = 10_000
 """Molecules on either side below which the FCD says nothing."""
-MOST_SNN, MOST_DIVERSITY = 3_000, 5_000
-"""Molecules whose nearest neighbour, and whose pairs, are looked at: the first of each list."""
 CHUNK = 250
 BITS = 1024
 
@@ -134,7 +144,7 @@ def measure(
     least = min(len(smiles), len(truth.features))
     if fcd and least >= LEAST_FCD and find_spec("fcd_torch") is not None:
         distance, n = frechet_chemnet(smiles, [f.smiles for f in truth.features]), least
-    pairs = _pairs(drawn.bits[:MOST_DIVERSITY])
+    alike, squared = mean_similarities(drawn.bits)
     return Metrics(
         n=len(drawn.strings),
         valid=float(drawn.valid.mean()),
@@ -143,11 +153,11 @@ def measure(
         novelty=None if training is None else len(different - training) / len(different),
         fcd=distance,
         fcd_n=n,
-        snn=float(nearest_similarity(drawn.bits[:MOST_SNN], truth.bits).mean()),
+        snn=float(nearest_similarity(drawn.bits, truth.bits).mean()),
         frag=cosine(_fragments(drawn), _fragments(truth)),
         scaf=cosine(_scaffolds(drawn), _scaffolds(truth)),
-        int_div=1 - pairs[0],
-        int_div_2=1 - pairs[1],
+        int_div=float(1 - alike.mean()),
+        int_div_2=float(1 - np.sqrt(squared).mean()),
         filters=float(np.mean([f.clean for f in drawn.features])),
         wasserstein={
             name: float(wasserstein_distance(numbers[:, k], true[:, k]))
@@ -171,30 +181,7 @@ def cosine(first: Counter[str], second: Counter[str]) -> float | None:
 
 def nearest_similarity(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> NDArray[np.float64]:
     """Return the greatest Tanimoto of each packed row of ``first`` to any of ``second``."""
-    best = np.zeros(len(first))
-    a = np.unpackbits(first, axis=1).astype(np.float32)
-    for start in range(0, len(second), 4096):
-        b = np.unpackbits(second[start : start + 4096], axis=1).astype(np.float32)
-        best = np.maximum(best, _tanimoto(a, b).max(axis=1))
-    return best
-
-
-def _tanimoto(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
-    both = a @ b.T
-    either = a.sum(1)[:, None] + b.sum(1) - both
-    alike: NDArray[np.float32] = np.divide(both, either, out=np.ones_like(both), where=either > 0)
-    return alike
-
-
-def _pairs(bits: NDArray[np.uint8]) -> tuple[float, float]:
-    """Return the mean of Tc over all pairs, and the root of the mean of its square."""
-    a = np.unpackbits(bits, axis=1).astype(np.float32)
-    total = squares = 0.0
-    for start in range(0, len(a), 1000):
-        alike = _tanimoto(a[start : start + 1000], a).astype(np.float64)
-        total += alike.sum()
-        squares += (alike**2).sum()
-    return float(total / len(a) ** 2), float(np.sqrt(squares / len(a) ** 2))
+    return Index(second).nearest(first)[1]
 
 
 def _unique(smiles: Sequence[str], k: int) -> float | None:
@@ -223,6 +210,11 @@ def frechet_chemnet(drawn: Sequence[str], truth: Sequence[str]) -> float:
         raise InputError(f"FCD: needs {LEAST_FCD:,} molecules on each side, got {least:,}")
     if find_spec("fcd_torch") is None:
         raise InputError("FCD: needs fcd_torch; pip install 'emulant[metrics]'")
+    return chemnet_distance(drawn, truth)
+
+
+def chemnet_distance(drawn: Sequence[str], truth: Sequence[str]) -> float:
+    """Return the same of any number of molecules; it falls with the number."""
     from fcd_torch import FCD
 
     return float(FCD(device="cpu", n_jobs=1)(list(drawn), list(truth)))

@@ -86,11 +86,22 @@ def row_of(candidate: Candidate) -> dict[str, object]:
         "drug_tanimoto": round(found.drug_tanimoto, 3),
         "nearest_library": found.nearest_library,
         "library_tanimoto": round(found.library_tanimoto, 3),
+        **_neighbour(found),
         "scaffold": found.scaffold,
         "odd_rings": " ".join(found.odd_rings),
         "problem": found.problem,
     }
     return row
+
+
+def _neighbour(found: Assessment) -> dict[str, object]:
+    """Return the cells of the nearest training molecule, where it was asked."""
+    if not found.nearest_corpus:
+        return {}
+    return {
+        "nearest_corpus": found.nearest_corpus,
+        "corpus_tanimoto": round(found.corpus_tanimoto, 3),
+    }
 
 
 def write_table(path: Path, candidates: Sequence[Candidate]) -> None:

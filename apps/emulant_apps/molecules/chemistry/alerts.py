@@ -25,7 +25,7 @@ from rdkit.Chem import FilterCatalog as Catalogues
 
 from emulant.errors import InputError
 from emulant_apps.molecules.chemistry.parse import quiet
-from emulant_apps.molecules.chemistry.screen import EVERY, Look, Screen, classes_of
+from emulant_apps.molecules.chemistry.screen import HYDROGEN, Look, Screen, classes_of
 from emulant_apps.molecules.corpus import filters_of_moses
 
 __all__ = [
@@ -177,8 +177,9 @@ def _smarts(
 ) -> Iterable[Pattern]:
     for name, smarts in rows:
         query = Chem.MolFromSmarts(smarts)
-        # A hydrogen can be met only by an atom that may be any element, or is written as one.
-        meets = any(classes_of(atom.GetSmarts()) == EVERY for atom in query.GetAtoms())
+        if hydrogens:  # those with a neighbour become its count of hydrogens
+            query = Chem.MergeQueryHs(query)
+        meets = any(classes_of(atom.GetSmarts()) & HYDROGEN for atom in query.GetAtoms())
         yield Pattern(family, name, severity, query, hydrogens=hydrogens and meets)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rdkit import Chem
 
-from emulant_apps.molecules.chemistry.alerts import AlertSet, alert_sets
+from emulant_apps.molecules.chemistry.alerts import AlertSet, Pattern, published
 from emulant_apps.molecules.chemistry.parse import canonical_of, parse
 from emulant_apps.molecules.chemistry.properties import properties_of
 from emulant_apps.molecules.chemistry.screen import Look
@@ -24,6 +24,12 @@ __all__ = ["NUMBERS", "Features", "features_of"]
 NUMBERS = ("logP", "SA", "QED", "weight", "TPSA", "rings", "rotatable", "Fsp3", "heavy atoms")
 """Properties of a molecule, in the order of :attr:`Features.numbers`."""
 ALLOWED = frozenset({"C", "N", "S", "O", "F", "Cl", "Br", "H"})
+THIO = (
+    "[c&!H0]1:c2-[#16]-c3:c(-[#7;!H0,$([#7]-[C&H3]),$([#7]-[#6&!H0&!H1]-[#6&!H0])]"
+    "-c:2:[c&!H0]:[c&!H0]:[c&!H0]:1):[c;!H0,$(c~[#7&!H0]-[#6&X4]),$(c~[#6]:[#6])]"
+    ":[c;!H0,$(c~[#6]:[#6])]:[c;!H0,$(c-[#7&!H0&!H1]),$(c-[#8]-[#6&X4])]:[c&!H0]:3"
+)
+"""PAINS het_thio_666_A as MOSES has it: RDKit has corrected its own, which forgives more."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,7 +87,8 @@ def _one(text: str) -> Features | None:
 
 @functools.cache
 def _filters() -> AlertSet:
-    return alert_sets(("mcf", "pains"))
+    thio = Pattern("pains", "het_thio_666_A(13) of MOSES", 3, Chem.MolFromSmarts(THIO))
+    return AlertSet([*published("mcf"), *published("pains"), thio])
 
 
 def _clean(molecule: Chem.Mol, look: Look) -> bool:

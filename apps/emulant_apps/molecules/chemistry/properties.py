@@ -152,7 +152,7 @@ def _qed(
     rotatable: int,
 ) -> float:
     look = Look.at(molecule) if seen is None else seen
-    acceptors, alerts = _acceptors(molecule, look), _alerts(molecule, look)
+    acceptors, alerts = _acceptors_and_alerts(molecule, look)
     aromatic = _aromatic(molecule)
     known: Any = QED.QEDproperties  # a named tuple, which RDKit leaves untyped
     desirable: Any = QED.qed
@@ -162,23 +162,19 @@ def _qed(
 
 
 @functools.cache
-def _acceptor_screen() -> Screen:
-    return Screen(QED.Acceptors)
+def _screen() -> Screen:
+    return Screen([*QED.Acceptors, *QED.StructuralAlerts])
 
 
-@functools.cache
-def _alert_screen() -> Screen:
-    return Screen(QED.StructuralAlerts)
-
-
-def _acceptors(molecule: Chem.Mol, seen: Look) -> int:
-    candidates = _acceptor_screen().candidates(seen).tolist()
-    return sum(len(molecule.GetSubstructMatches(QED.Acceptors[k])) for k in candidates)
-
-
-def _alerts(molecule: Chem.Mol, seen: Look) -> int:
-    candidates = _alert_screen().candidates(seen).tolist()
-    return sum(molecule.HasSubstructMatch(QED.StructuralAlerts[k]) for k in candidates)
+def _acceptors_and_alerts(molecule: Chem.Mol, seen: Look) -> tuple[int, int]:
+    """Return how many acceptors there are, by QED's count, and how many of its alerts match."""
+    acceptors, alerts, first = 0, 0, len(QED.Acceptors)
+    for k in _screen().candidates(seen).tolist():
+        if k < first:
+            acceptors += len(molecule.GetSubstructMatches(QED.Acceptors[k]))
+        else:
+            alerts += molecule.HasSubstructMatch(QED.StructuralAlerts[k - first])
+    return acceptors, alerts
 
 
 def _aromatic(molecule: Chem.Mol) -> int:

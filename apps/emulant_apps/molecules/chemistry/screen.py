@@ -3,50 +3,75 @@ r"""Necessary conditions of a substructure match, cheap enough to be asked first
 Notation: query q, molecule m. A match of q in m implies
 
     bits(q) ⊆ bits(m)                             RDKit's pattern fingerprints
-    #{atoms of m in A} ≥ #{atoms of q that can only be in A}    for every set A of atom classes,
+    #{atoms of m in A} ≥ #{atoms of q that can only be in A}    for every set A of atom classes
+    some bond of m joins A and B with an order in O             for every bond of q,
 
-an atom class being an element with its aromaticity. Only the queries that pass are matched; the
-answer is the same as without the screen, several times sooner.
+an atom class being an element with its aromaticity, whether it is in a ring, its hydrogens, its
+connections and the sign of its charge. Only the queries that pass are matched; the answer is the
+same as without the screen, several times sooner.
 
 The classes that a query atom can be in are read from its SMARTS: ``,`` unites, ``&`` and ``;``
-intersect, ``$(...)`` is read by its first atom, and whatever is not understood allows every class.
+intersect, ``!`` is understood of what is exact, ``$(...)`` is read by its first atom, and whatever
+is not understood allows every class. A set of classes is the set of bits of an integer.
 """
 
 from __future__ import annotations
 
 import functools
+import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from rdkit import Chem, DataStructs
 
-__all__ = ["EVERY", "Look", "Screen", "atom_classes", "classes_of"]
+__all__ = ["EVERY", "HYDROGEN", "Look", "Screen", "atom_class", "classes_of", "orders_of"]
 
 ELEMENTS = (6, 7, 8, 9, 15, 16, 17, 35, 53, 5, 14, 34)
-"""Atomic numbers with a class of their own, twice: aliphatic, then aromatic; the rest share one."""
-KINDS = len(ELEMENTS) + 1
-ALIPHATIC, AROMATIC = (1 << KINDS) - 1, ((1 << KINDS) - 1) << KINDS
-EVERY = ALIPHATIC | AROMATIC
-"""Every class: nothing is known of the element."""
+"""Atomic numbers with a class of their own; the rest share one."""
+REST = len(ELEMENTS)
+AXES = (REST + 1, 2, 2, 4, 5, 3)
+"""Element, aromatic, in a ring, hydrogens (3 and more), connections (4 and more), charge sign."""
+CLASSES = int(np.prod(AXES))
+EVERY = (1 << CLASSES) - 1
+"""Every class: nothing is known of the atom."""
+HYDROGEN = 1 << int(np.ravel_multi_index((REST, 0, 0, 0, 1, 0), AXES))
+"""The class of a hydrogen that is an atom."""
+ORDERS = {"-": 0b00011, "=": 0b01100, "#": 0b110000, ":": 0b11000000, "@": 0b1010101010}
+"""Bonds by the signs of SMARTS: order (single, double, triple, aromatic, other), then ring."""
+ANY_ORDER = (1 << 10) - 1
+_ORDER = {
+    Chem.BondType.SINGLE: 0, Chem.BondType.DOUBLE: 1, Chem.BondType.TRIPLE: 2,
+    Chem.BondType.AROMATIC: 3,
+}  # fmt: skip
 SYMBOLS = {"C": 6, "N": 7, "O": 8, "F": 9, "P": 15, "S": 16, "Cl": 17, "Br": 35, "I": 53}
 SYMBOLS |= {"B": 5, "Si": 14, "Se": 34}
 WORDS = 32
 """64-bit words of a pattern fingerprint of 2048 bits."""
+_PLACE = {number: k for k, number in enumerate(ELEMENTS)}
 
 
-def _kind(number: int) -> int:
-    return ELEMENTS.index(number) if number in ELEMENTS else KINDS - 1
+@functools.cache
+def _having(axis: int, *values: int) -> int:
+    """Return the set of classes with one of ``values`` on an axis."""
+    found = 0
+    for k, place in enumerate(itertools.product(*map(range, AXES))):
+        if place[axis] in values:
+            found |= 1 << k
+    return found
 
 
-def atom_classes(molecule: Chem.Mol) -> NDArray[np.int64]:
-    """Return how many atoms of each class a molecule has, shape (2 KINDS,)."""
-    counts = [0] * (2 * KINDS)
-    for atom in molecule.GetAtoms():
-        counts[_kind(atom.GetAtomicNum()) + KINDS * atom.GetIsAromatic()] += 1
-    return np.array(counts, dtype=np.int64)
+def atom_class(atom: Chem.Atom) -> int:
+    """Return the number of the class of an atom."""
+    charge = atom.GetFormalCharge()
+    k = _PLACE.get(atom.GetAtomicNum(), REST)
+    k = (2 * k + atom.GetIsAromatic()) * 2 + atom.IsInRing()
+    k = 4 * k + min(3, atom.GetTotalNumHs(True))
+    k = 5 * k + min(4, atom.GetTotalDegree())
+    return 3 * k + (charge > 0) + 2 * (charge < 0)
 
 
 @functools.lru_cache(maxsize=10_000)
@@ -55,37 +80,83 @@ def classes_of(smarts: str) -> int:
 
     >>> classes_of("[F,Cl]") == classes_of("[$(F),$([Cl])]")
     True
-    >>> classes_of("[!#6]") == classes_of("*")
+    >>> classes_of("[D3]") == classes_of("*")
     True
     """
-    inside = smarts[1:-1] if smarts.startswith("[") else smarts
-    allowed = EVERY
-    for part in _split(inside, ";"):
+    return _parsed(smarts[1:-1] if smarts.startswith("[") else smarts, _primitive, EVERY)
+
+
+@functools.lru_cache(maxsize=1000)
+def orders_of(smarts: str) -> int:
+    """Return the set of orders, as bits, that a bond of a query may have.
+
+    >>> orders_of("") == orders_of("-,:"), orders_of("!@") | orders_of("@") == orders_of("~")
+    (True, True)
+    """
+    return _parsed(smarts or "-,:", _order, ANY_ORDER)
+
+
+def _parsed(smarts: str, primitive: Callable[[str], int], every: int) -> int:
+    allowed = every
+    for part in _split(smarts, ";"):
         united = 0
         for choice in _split(part, ","):
-            both = EVERY
-            for primitive in _split(choice, "&"):
-                both &= _primitive(primitive)
+            both = every
+            for word in _split(choice, "&"):
+                both &= primitive(word)
             united |= both
         allowed &= united
     return allowed
 
 
+def _order(text: str) -> int:
+    """Return the orders of one primitive of a bond; every order where it is not understood."""
+    if text.startswith("!"):
+        return ANY_ORDER & ~ORDERS[text[1:]] if text[1:] in ORDERS else ANY_ORDER
+    return ORDERS.get(text, ANY_ORDER)
+
+
 def _primitive(text: str) -> int:
-    """Return the classes of one primitive; every class where it says nothing of the element."""
+    """Return the classes of one primitive; every class where it is not understood."""
     if text.startswith("$("):
         return classes_of(_first_atom(text[2:-1]))
+    if text.startswith("!"):
+        found, exact = _plain(text[1:])
+        return EVERY & ~found if exact else EVERY
+    return _plain(text)[0]
+
+
+@functools.cache
+def _plain(text: str) -> tuple[int, bool]:
+    """Return the classes of a primitive without ``!``, and whether it is all that they say."""
     if text in ("a", "A"):
-        return AROMATIC if text == "a" else ALIPHATIC
-    numbered = re.fullmatch(r"#(\d+)", text)
+        return _having(1, int(text == "a")), True
+    if text in ("R", "r"):
+        return _having(2, 1), True
+    numbered = re.fullmatch(r"(#|[RrHX+-])(\d+)", text)
     if numbered:
-        k = _kind(int(numbered[1]))
-        return 1 << k | 1 << k + KINDS if int(numbered[1]) > 1 else EVERY
+        return _numbered(numbered[1], int(numbered[2]))
+    if text in ("+", "-", "++", "--"):
+        return _having(5, 1 if text[0] == "+" else 2), False
+    if text in ("H", "X"):
+        return _numbered(text, 1)
     if text in SYMBOLS:
-        return 1 << _kind(SYMBOLS[text])
+        return _having(0, _PLACE[SYMBOLS[text]]) & _having(1, 0), True
     if text.capitalize() in SYMBOLS and text.islower() and text not in ("f", "cl", "br", "i"):
-        return 1 << _kind(SYMBOLS[text.capitalize()]) + KINDS
-    return EVERY
+        return _having(0, _PLACE[SYMBOLS[text.capitalize()]]) & _having(1, 1), True
+    return EVERY, False
+
+
+def _numbered(sign: str, n: int) -> tuple[int, bool]:
+    """Return the classes of a primitive that is a sign and a number, and whether it is exact."""
+    if sign == "#":
+        return (_having(0, _PLACE.get(n, REST)), n in _PLACE) if n > 1 else (EVERY, False)
+    if sign in "Rr":
+        return _having(2, int(n > 0)), n == 0
+    if sign in "+-":
+        return _having(5, 0 if not n else 1 if sign == "+" else 2), n == 0
+    axis, most = (3, 3) if sign == "H" else (4, 4)
+    return _having(axis, min(n, most)), n < most
 
 
 def _first_atom(smarts: str) -> str:
@@ -118,13 +189,32 @@ class Look:
 
     bits: NDArray[np.uint64]
     """Pattern fingerprint, 2048 bits in 32 words."""
+    classes: NDArray[np.int64]
+    """Classes that its atoms are in, (K,)."""
     counts: NDArray[np.int64]
-    """Atoms of each class, (2 KINDS,)."""
+    """Atoms of each, (K,)."""
+    bonds: NDArray[np.int64]
+    """The kinds of bond: places of two classes among the K, and 2 order + ring; (3, number)."""
 
     @classmethod
     def at(cls, molecule: Chem.Mol) -> Look:
         """Return what is seen of ``molecule``."""
-        return cls(_fingerprint(molecule), atom_classes(molecule))
+        place: dict[int, int] = {}
+        atoms = [place.setdefault(atom_class(a), len(place)) for a in molecule.GetAtoms()]
+        bonds = {
+            (
+                atoms[bond.GetBeginAtomIdx()],
+                atoms[bond.GetEndAtomIdx()],
+                2 * _ORDER.get(bond.GetBondType(), 4) + bond.IsInRing(),
+            )
+            for bond in molecule.GetBonds()
+        }
+        return cls(
+            _fingerprint(molecule),
+            np.array(list(place), dtype=np.int64),
+            np.bincount(atoms, minlength=len(place)),
+            np.array(list(bonds), dtype=np.int64).reshape(-1, 3).T,
+        )
 
 
 class Screen:
@@ -142,22 +232,43 @@ class Screen:
         if bits is not None:
             self.needed[~bits] = 0
         sets: dict[int, int] = {}
+        kinds: dict[tuple[int, int, int], int] = {}
         rows: list[tuple[int, int, int]] = []
+        pairs: list[tuple[int, int]] = []
         for index, query in enumerate(queries):
+            unseen = 0 if bits is None or bits[index] else HYDROGEN  # no atom of what is looked at
             masks = [classes_of(atom.GetSmarts()) for atom in query.GetAtoms()]
-            for mask in set(masks) - {EVERY}:
+            known = [mask != EVERY and not mask & unseen for mask in masks]
+            for mask in {mask for mask, is_known in zip(masks, known, strict=True) if is_known}:
                 least = sum(mask | other == mask for other in masks)
                 rows.append((index, sets.setdefault(mask, len(sets)), least))
-        self.member = np.array(
-            [[mask >> k & 1 for k in range(2 * KINDS)] for mask in sets], dtype=np.int64
-        ).reshape(len(sets), 2 * KINDS)
+            joined: list[Any] = list(query.GetBonds())  # the stub of their SMARTS misleads
+            for bond in joined:
+                ends = bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()
+                if not any(masks[end] & unseen for end in ends):
+                    one, two = sorted(sets.setdefault(masks[end], len(sets)) for end in ends)
+                    kind = (one, two, orders_of(bond.GetSmarts()))
+                    pairs.append((index, kinds.setdefault(kind, len(kinds))))
+        self.member = np.zeros((CLASSES, len(sets)), dtype=np.bool_)
+        for column, mask in enumerate(sets):
+            packed = np.frombuffer(mask.to_bytes(-(-CLASSES // 8), "little"), dtype=np.uint8)
+            self.member[:, column] = np.unpackbits(packed, bitorder="little")[:CLASSES]
         self.query, self.mask, self.least = np.array(rows, dtype=np.int64).reshape(-1, 3).T
+        self.bonded, self.kind = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
+        self.one, self.two, orders = np.array(list(kinds), dtype=np.int64).reshape(-1, 3).T
+        self.joins = (orders >> np.arange(10)[:, None] & 1).astype(np.bool_)
 
     def candidates(self, seen: Look) -> NDArray[np.int64]:
         """Return the indices of the queries that may match."""
         kept: NDArray[np.bool_] = ~np.any(self.needed & ~seen.bits, axis=1)
-        present = self.member @ seen.counts
+        member = self.member[seen.classes]
+        present = seen.counts @ member
         kept[self.query[present[self.mask] < self.least]] = False
+        first, second = member[:, self.one], member[:, self.two]
+        begin, end, order = seen.bonds
+        both = first[begin] & second[end] | first[end] & second[begin]
+        found = np.any(both & self.joins[order], axis=0)
+        kept[self.bonded[~found[self.kind]]] = False
         return np.flatnonzero(kept)
 
 

@@ -20,6 +20,7 @@ from rdkit.Chem import rdFingerprintGenerator
 from rdkit.Chem.Scaffolds import MurckoScaffold
 
 from emulant_apps.molecules.chemistry.parse import parse, quiet
+from emulant_apps.molecules.tanimoto import Index
 
 __all__ = [
     "Library",
@@ -27,6 +28,7 @@ __all__ = [
     "bits_of",
     "fingerprint",
     "fragments",
+    "packed_bits",
     "ring_systems",
     "scaffold",
     "similarity",
@@ -70,16 +72,35 @@ class Library:
 
     def __init__(self, smiles: Sequence[str]) -> None:
         self.smiles = tuple(smiles)
-        molecules = [parse(text) for text in smiles]
-        self.prints = [fingerprint(m if m is not None else Chem.Mol()) for m in molecules]
+        self.index = Index(packed_bits(self.smiles))
 
     def nearest(self, molecule: Chem.Mol) -> Nearest | None:
         """Return the nearest molecule, the first of equals; None in an empty library."""
-        if not self.prints:
-            return None
-        alike = DataStructs.BulkTanimotoSimilarity(fingerprint(molecule), self.prints)
-        best = max(alike)
-        return Nearest(alike.index(best), best)
+        found = self.nearest_of([np.packbits(bits_of(molecule))])
+        return found[0] if found else None
+
+    def nearest_of(self, bits: Sequence[NDArray[np.uint8]]) -> list[Nearest]:
+        """Return the nearest to each of some packed fingerprints; none in an empty library."""
+        if not self.smiles or not len(bits):
+            return []
+        index, alike = self.index.nearest(np.stack(bits))
+        return [Nearest(*pair) for pair in zip(index.tolist(), alike.tolist(), strict=True)]
+
+
+def packed_bits(smiles: Sequence[str], size: int = 1024) -> NDArray[np.uint8]:
+    """Return the Morgan fingerprints of SMILES, packed, (n, size / 8); no bits where there is none.
+
+    Canonical SMILES say what a fingerprint asks: nothing is perceived anew but rings.
+    """
+    rows = np.zeros((len(smiles), size // 8), dtype=np.uint8)
+    with quiet():
+        for row, text in zip(rows, smiles, strict=True):
+            molecule = Chem.MolFromSmiles(text, sanitize=False) if text else None
+            if molecule is not None:
+                molecule.UpdatePropertyCache(strict=False)
+                Chem.FastFindRings(molecule)
+                row[:] = np.packbits(bits_of(molecule, size))
+    return rows
 
 
 def scaffold(molecule: Chem.Mol, rings: int = 0) -> str | None:
