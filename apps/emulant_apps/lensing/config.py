@@ -25,7 +25,7 @@ __all__ = [
     "require_at_least",
 ]
 
-PIXELS = 64
+PIXELS: Literal[64] = 64
 """Pixels along the side of a simulated map."""
 DEGREES = 5.0
 """Side of a simulated map, degrees."""
@@ -112,10 +112,14 @@ class TrainConfig:
     """Maps with their cosmologies and boxes, as written by simulate."""
     out: Path
     """Directory of the run: weights, log, checkpoint; new, or an old one with --resume."""
-    preset: Literal["quick", "full", "dcgan", "wgan"] = "quick"
-    """quick: minutes. full: the shipped weights. dcgan, wgan: baselines from white noise."""
+    preset: Literal["quick", "full", "paired", "dcgan", "wgan", "white"] = "quick"
+    """quick: minutes. full: the shipped weights. paired: flow matching between maps and the fields
+    of their own initial conditions (simulate --pairs), then the critic. dcgan, wgan, white (flow
+    matching): baselines from white noise."""
+    pixels: Literal[64, 128] = PIXELS
+    """Pixels along 5 degrees of the maps to learn; finer data are averaged into them."""
     steps: int | None = None
-    """Budget in steps. Default: the preset's."""
+    """Budget in steps, of each stage. Default: the preset's."""
     minutes: float | None = None
     """Budget in minutes of wall clock instead."""
     seed: int = 0
@@ -146,7 +150,10 @@ class SampleConfig:
     count: int = 100
     """Maps."""
     size: int = PIXELS
-    """Pixels along a side, of the trained 4.7 arcmin; any number, without seams."""
+    """Pixels along a side; any number, without seams."""
+    degrees: float | None = None
+    """Side of a map, degrees. Default: --size pixels of the trained size, 4.7 arcmin; --size 128
+    --degrees 5 asks for pixels of 2.3 arcmin, which need weights of their own."""
     periodic: bool = False
     """Draw maps that wrap around, instead of patches of a larger sky."""
     noise: float = 0.0
@@ -165,6 +172,7 @@ class SampleConfig:
     def __post_init__(self) -> None:
         require_at_least(1, self.count, "--count")
         require_at_least(16, self.size, "--size")
+        require_above(0, self.degrees, "--degrees")
         require_at_least(0, self.noise, "--noise")
         require_at_least(0, self.smoothing, "--smoothing")
         require_at_least(0, self.seed, "--seed")

@@ -17,17 +17,31 @@ from torch import Tensor, nn
 
 from emulant.conditions import ContinuousEmbedding
 from emulant.errors import InputError
+from emulant.methods.flow_matching import FlowMatching
+from emulant.methods.game import Method
 from emulant.nets.conv import ConvGenerator
 from emulant.nets.initial import initial_parameters
+from emulant.nets.unet import UNet
 from emulant.rng import torch_rng
 from emulant.store import Provenance, load_tensors, save_tensors
+from emulant.types import Batch, Terms
 from emulant_apps.lensing.config import DEGREES, PIXELS
 from emulant_apps.lensing.field.grid import Floats
-from emulant_apps.lensing.transport import MEAN, SCALE, Transport
+from emulant_apps.lensing.transport import MEAN, SCALE, THETA, Flow, Transport
 
-__all__ = ["Filter", "FromNoise", "Model", "Sizes", "build", "load_model", "save_model"]
+__all__ = [
+    "Filter",
+    "FromNoise",
+    "Model",
+    "PairedFlow",
+    "Sizes",
+    "WhiteFlow",
+    "build",
+    "load_model",
+    "save_model",
+]
 
-Kind = Literal["transport", "noise"]
+Kind = Literal["transport", "flow", "noise", "white"]
 WEIGHTS = "weights.safetensors"
 RECORD = "emulant_apps.lensing generator"
 
@@ -37,11 +51,16 @@ class Sizes:
     """Everything that decides the shapes of a generator's parameters."""
 
     kind: Kind = "transport"
-    """transport: from lognormal fields. noise: from white noise, the baselines."""
+    """transport: from lognormal fields, at once. flow: the same along a flow. noise, white: from
+    white noise by a convolutional generator, or along a flow; the baselines."""
     width: int = 32
     blocks: int = 3
     embedded: int = 16
     norm: Literal["none", "batch"] = "none"
+    pixels: int = PIXELS
+    """Pixels along 5 degrees."""
+    evaluations: int = 4
+    """Of the network, along a flow from lognormal fields."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +86,13 @@ class Filter:
         return cls(np.array([100.0]), np.zeros((1, 3)))
 
 
+def _cosmologies(c: Tensor | None) -> Tensor:
+    """Return (Ω_m, S₈) (n, 2) of contexts (n, 2), or (n, 3, side, side) as for a Carrier."""
+    if c is None:
+        raise ValueError("'c' must hold the cosmology, got None")
+    return c[:, 1:, 0, 0] if c.ndim == 4 else c
+
+
 class FromNoise(nn.Module):
     """A convolutional generator from white noise, the baselines' ; its tail is not clipped."""
 
@@ -84,19 +110,73 @@ class FromNoise(nn.Module):
         )
 
     def draw(self, n: int, rng: torch.Generator, c: Tensor | None = None) -> Tensor:
-        """Return n maps (n, 1, 64, 64); c is (n, 2), or (n, 3, side, side) as for Transport."""
-        if c is None:
-            raise ValueError("'c' must hold the cosmology, got None")
-        y = self.network.draw(n, rng, c[:, 1:, 0, 0] if c.ndim == 4 else c)
-        return torch.sinh(y)
+        """Return n maps (n, 1, 64, 64)."""
+        return torch.sinh(self.network.draw(n, rng, _cosmologies(c)))
+
+
+class WhiteFlow(FlowMatching):
+    """Flow matching from white noise to asinh x by a U-Net: a baseline."""
+
+    def __init__(self, embedded: int, evaluations: int = 16) -> None:
+        context = ContinuousEmbedding(MEAN, SCALE, embedded)
+        net = UNet(2, 1, 1, (16, 32), context, embedded, periodic=False)
+        super().__init__(net, (1, PIXELS, PIXELS), steps=evaluations // 2)
+
+    def loss(self, player: str, batch: Batch, rng: torch.Generator) -> Terms:
+        """Return the bill on asinh x."""
+        own = Batch(torch.asinh(batch.x), _cosmologies(batch.c), batch.weight)
+        return super().loss(player, own, rng)
+
+    def draw(self, n: int, rng: torch.Generator, c: Tensor | None = None) -> Tensor:
+        """Return n maps (n, 1, 64, 64)."""
+        return torch.sinh(self.sample(n, rng, _cosmologies(c)))
+
+
+class PairedFlow(Method):
+    r"""Flow matching between fields that share their initial conditions.
+
+    ``E |v(x_t, t, c) - (x_1 - x_0)|^2`` with ``x_t = (1 - t) x_0 + t x_1``, as
+    :class:`~emulant.methods.flow_matching.FlowMatching` pays, but with x₀ the lognormal field of
+    x₁'s own linear density instead of white noise. Patches do not wrap around: a rim that the
+    network's periodic convolutions spoil is left out.
+    """
+
+    turns = ("field",)
+    RIM = 12
+    """Pixels: what the convolutions reach, and most of what the high-pass does."""
+
+    def __init__(self, field: Flow) -> None:
+        super().__init__()
+        self.field = field
+
+    def players(self) -> Mapping[str, nn.Module]:
+        """Return the one player."""
+        return {"field": self.field}
+
+    def loss(self, player: str, batch: Batch, rng: torch.Generator) -> Terms:
+        """Return the mean square per pixel; contexts are those of :meth:`Flow.draw`."""
+        if player != "field" or batch.c is None:
+            raise ValueError(f"'player' must be 'field' and have contexts, got {player!r}")
+        x0, x1 = batch.c[:, :1], batch.x
+        t = torch.rand(len(x1), generator=rng, device=x1.device)
+        share = t[:, None, None, None]
+        v = self.field.velocity((1 - share) * x0 + share * x1, t, _cosmologies(batch.c))
+        inner = slice(self.RIM, -self.RIM)
+        mse = (v - (x1 - x0))[:, :, inner, inner].square().mean()
+        return Terms(mse, {"mse": mse})
 
 
 def build(sizes: Sizes, seed: int = 0) -> nn.Module:
     """Return a new generator with parameters derived from ``seed``."""
+    theta = THETA * sizes.pixels / PIXELS
     with initial_parameters(torch_rng(seed, "lensing", "generator")):
         if sizes.kind == "noise":
             return FromNoise(sizes)
-        return Transport(sizes.width, sizes.blocks, sizes.embedded)
+        if sizes.kind == "white":
+            return WhiteFlow(sizes.embedded)
+        if sizes.kind == "flow":
+            return Flow(sizes.width, sizes.blocks, sizes.embedded, theta, sizes.evaluations)
+        return Transport(sizes.width, sizes.blocks, sizes.embedded, theta)
 
 
 @dataclass(frozen=True)
@@ -117,7 +197,12 @@ class Model:
     @property
     def pixel_degrees(self) -> float:
         """Side of a trained pixel, degrees."""
-        return DEGREES / PIXELS
+        return DEGREES / self.sizes.pixels
+
+    @property
+    def any_size(self) -> bool:
+        """Whether it draws maps of any size, or only the one it was trained on."""
+        return self.sizes.kind in ("transport", "flow")
 
     def knows(self, omega_m: float, sigma8: float) -> bool:
         """Return whether a cosmology lies inside the range of the trained ones."""

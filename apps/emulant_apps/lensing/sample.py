@@ -10,24 +10,25 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 from importlib import resources
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy import fft
 
 from emulant.errors import PASS, InputError
 from emulant.parallel import chunked_map
 from emulant.progress import Progress
 from emulant.rng import derive, numpy_rng, torch_rng
 from emulant.store import current, new_file
-from emulant_apps.lensing.config import PIXELS, Device, SampleConfig
+from emulant_apps.lensing.config import DEGREES, PIXELS, Device, SampleConfig
 from emulant_apps.lensing.data import lognormal_shift, require_memory, split
-from emulant_apps.lensing.field.grid import Floats, Patch
+from emulant_apps.lensing.field.grid import Patch
 from emulant_apps.lensing.field.pixels import pixel_variance
 from emulant_apps.lensing.field.random import RandomSky
 from emulant_apps.lensing.field.shear import add_shape_noise
@@ -37,11 +38,13 @@ from emulant_apps.lensing.model import Model, load_model
 from emulant_apps.lensing.tables import maps_table
 from emulant_apps.lensing.theory.convergence import Convergence
 from emulant_apps.lensing.theory.cosmology import Cosmology
+from emulant_apps.lensing.transport import Transport
 
 __all__ = ["MARGIN", "Emulator", "run"]
 
 MARGIN = 20
-"""Pixels around a map that are drawn and cut away: what the network and the filter reach."""
+"""Pixels of 4.7 arcmin around a map that are drawn and cut away: what the network and the filter
+reach."""
 CHUNK_PIXELS = 1 << 17
 """Pixels in a chunk: 32 maps of 64 × 64."""
 BATCH_PIXELS = 1 << 17
@@ -75,9 +78,22 @@ class Emulator:
         self.model = model
 
     @classmethod
-    def pretrained(cls) -> Emulator:
-        """Return the emulator of the shipped weights."""
+    def pretrained(cls, pixels: int = PIXELS) -> Emulator:
+        """Return the emulator of the shipped weights for ``pixels`` on five degrees.
+
+        Raises
+        ------
+        InputError
+            None are shipped for such pixels.
+        """
         directory = resources.files("emulant_apps.lensing") / "pretrained"
+        if pixels != PIXELS:
+            directory = directory / str(pixels)
+        if not directory.is_dir():
+            raise InputError(
+                f"--degrees: no weights come with the package for {pixels} pixels on {DEGREES:g} "
+                "degrees; make some with train --pixels and name them with --model"
+            )
         with resources.as_file(directory) as path:
             return cls.load(path)
 
@@ -121,9 +137,10 @@ class Emulator:
         cosmology = Cosmology(omega_m, sigma8)
         if periodic and size % 2:
             raise InputError(f"--size: a periodic map must have an even side, got {size}")
-        if self.model.sizes.kind == "noise" and (size != PIXELS or periodic):
+        if not self.model.any_size and (size != PIXELS or periodic):
             raise InputError(f"--size: this model draws {PIXELS} pixels, not periodic")
-        require_memory(required_memory(count, size, periodic), f"--size {size}")
+        pixels = self.model.sizes.pixels
+        require_memory(required_memory(count, size, periodic, pixels), f"--size {size}")
         request = _Request(
             self.model, cosmology, size, periodic, noise, smoothing, _device(device), seed
         )
@@ -159,9 +176,13 @@ class Emulator:
         )
 
 
-def required_memory(count: int, size: int, periodic: bool) -> float:
+def _margin(pixels: int) -> int:
+    return MARGIN * pixels // PIXELS
+
+
+def required_memory(count: int, size: int, periodic: bool, pixels: int = PIXELS) -> float:
     """Return the bytes that drawing needs at most: the maps, the field, the network's maps."""
-    inner = size if periodic else size + 2 * MARGIN
+    inner = size if periodic else size + 2 * _margin(pixels)
     fine = 3 * inner * (1 if periodic else 4)  # points along a side of the correlation's grid
     field = 20.0 * fine**2
     batch = max(1, BATCH_PIXELS // inner**2)
@@ -185,7 +206,7 @@ def _draw(request: _Request, start: int, size: int, seed: int) -> NDArray[np.flo
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # sums in one order, whatever the number of workers
     try:
-        if request.model.sizes.kind == "noise":
+        if not request.model.any_size:
             return _from_noise(request, size, seed)
         return _carried(request, size, seed)
     finally:
@@ -205,16 +226,15 @@ def _from_noise(request: _Request, count: int, seed: int) -> NDArray[np.float32]
 
 def _carried(request: _Request, count: int, seed: int) -> NDArray[np.float32]:
     cosmology, model = request.cosmology, request.model
-    margin = 0 if request.periodic else MARGIN + request.size % 2
+    margin = 0 if request.periodic else _margin(model.sizes.pixels) + request.size % 2
     inner = request.size if request.periodic else 2 * ((request.size + 2 * margin) // 2)
     patch = Patch(inner, inner * model.pixel_degrees)
-    kappa = Convergence(cosmology)
-    sigma = math.sqrt(pixel_variance(Patch(PIXELS, PIXELS * model.pixel_degrees), kappa.spectrum))
-    shift = lognormal_shift(sigma, model.skewness)
-    sky = RandomSky(patch, kappa.spectrum, shift, torus=request.periodic)
+    sky, sigma = _sky(cosmology, patch, model.skewness, request.periodic)
     gain = _gain(request, patch)
     network = model.network.to(request.device)
-    context = torch.tensor([[cosmology.omega_m, cosmology.s8]], device=request.device)
+    context = torch.tensor([[cosmology.omega_m, cosmology.s8]], device=request.device).float()
+    if isinstance(network, Transport):
+        passed, added = _passed(network, inner), _added(network, context, request.periodic)
     noise, fields = torch_rng(seed, "lensing noise"), numpy_rng(seed, "lensing fields")
     own = numpy_rng(seed, "lensing shapes")
     found = np.empty((count, request.size, request.size), np.float32)
@@ -223,31 +243,69 @@ def _carried(request: _Request, count: int, seed: int) -> NDArray[np.float32]:
         rows = slice(first, min(first + step, count))
         source = torch.from_numpy(sky.draw(rows.stop - first, fields) / np.float32(sigma))[:, None]
         chance = torch.randn(source.shape, generator=noise)
+        cosmologies = context.expand(len(source), 2)
+        source, chance = source.to(request.device), chance.to(request.device)
         with torch.no_grad():
-            x = network(
-                source.to(request.device),
-                context.float().expand(len(source), 2),
-                chance.to(request.device),
-            )
-        maps = x[:, 0].cpu().numpy() * np.float32(sigma)
-        modes = np.fft.rfft2(maps) * gain[0]
+            if isinstance(network, Transport):
+                change = added(network.seen(source, chance))
+                modes = _modes(source) + _modes(change) * passed
+            else:
+                modes = _modes(network(source, cosmologies, chance))
+        modes *= gain[0]
         if request.noise:
-            white = add_shape_noise(patch, np.zeros_like(maps), request.noise, own)
-            modes += np.fft.rfft2(white)
-        whole = np.fft.irfft2(modes * gain[1], s=(inner, inner))
+            white = add_shape_noise(patch, np.zeros(source.shape, np.float32), request.noise, own)
+            modes += fft.rfft2(white[:, 0] / np.float32(sigma))
+        whole = fft.irfft2(modes * gain[1], s=(inner, inner))
         cut = slice(margin, margin + request.size)
-        found[rows] = whole[:, cut, cut]
+        found[rows] = whole[:, cut, cut] * np.float32(sigma)
     return found
 
 
-def _gain(request: _Request, patch: Patch) -> tuple[Floats, Floats]:
+@lru_cache(maxsize=4)  # chunks of one request share it
+def _sky(
+    cosmology: Cosmology, patch: Patch, skewness: float, periodic: bool
+) -> tuple[RandomSky, float]:
+    """Return the lognormal fields, and the σ of a pixel on a patch of the trained size."""
+    spectrum = Convergence(cosmology).spectrum
+    trained = Patch(PIXELS, PIXELS * patch.degrees / patch.n)
+    sigma = math.sqrt(pixel_variance(trained, spectrum))
+    shift = lognormal_shift(sigma, skewness)
+    return RandomSky(patch, spectrum, shift, torus=periodic), sigma
+
+
+def _modes(x: torch.Tensor) -> NDArray[np.complex64]:
+    """Return the modes (B, n, n/2 + 1) of maps (B, 1, n, n)."""
+    modes: NDArray[np.complex64] = fft.rfft2(x[:, 0].cpu().numpy())
+    return modes
+
+
+def _added(
+    network: Transport, context: torch.Tensor, periodic: bool
+) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Return what the network adds, before its high-pass, at one cosmology."""
+    if not periodic:
+        with torch.no_grad():
+            return network.folded(context)
+    return lambda seen: network.change(seen, context.expand(len(seen), 2))
+
+
+def _passed(network: Transport, inner: int) -> NDArray[np.float32]:
+    """Return what the network's high-pass does to the modes of a torus, exactly."""
+    kernel = network.smooth.cpu().numpy().astype(np.float64)
+    lags = np.arange(len(kernel)) - len(kernel) // 2
+    axis = np.cos(2 * np.pi * np.outer(np.fft.fftfreq(inner), lags)) @ kernel
+    passed: NDArray[np.float32] = (1 - axis[:, None] * axis[: inner // 2 + 1]).astype(np.float32)
+    return passed
+
+
+def _gain(request: _Request, patch: Patch) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return the model's filter and the smoothing on the half plane of modes."""
     ell = patch.ell[:, : patch.n // 2 + 1]
     cosmology = request.cosmology
     gain = request.model.filter.gain(ell, cosmology.omega_m, cosmology.s8)
     theta = np.radians(request.smoothing / 60)
-    smooth: Floats = np.exp(-0.5 * (ell * theta) ** 2)
-    return gain, smooth
+    smooth = np.exp(-0.5 * (ell * theta) ** 2)
+    return gain.astype(np.float32), smooth.astype(np.float32)
 
 
 def joined(parts: Sequence[Maps]) -> Maps:
@@ -275,11 +333,25 @@ def _pairs(like: Path) -> tuple[tuple[float, float], ...]:
     return tuple(found)
 
 
+def _emulator(config: SampleConfig) -> Emulator:
+    """Return the emulator that draws pixels of the size asked for."""
+    asked = PIXELS if config.degrees is None else round(DEGREES * config.size / config.degrees)
+    emulator = Emulator.pretrained(asked) if config.model is None else Emulator.load(config.model)
+    if config.degrees is not None:
+        drawn = config.size * emulator.model.pixel_degrees
+        if not math.isclose(drawn, config.degrees, rel_tol=1e-3):
+            raise InputError(
+                f"--degrees: {config.size} pixels of this model span {drawn:g} degrees, got "
+                f"{config.degrees:g}; change --size, or degrade larger maps with measure"
+            )
+    return emulator
+
+
 def run(config: SampleConfig) -> int:
     """Run ``emulant lensing sample``."""
     require_suffix(config.out)
     new_file(config.out)
-    emulator = Emulator.pretrained() if config.model is None else Emulator.load(config.model)
+    emulator = _emulator(config)
     pairs = ((config.omega_m, config.sigma8),) if config.like is None else _pairs(config.like)
     parts = []
     with Progress("sample", config.count * len(pairs)) as progress:

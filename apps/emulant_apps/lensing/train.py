@@ -5,18 +5,23 @@ fields, the critic sees maps, their measured features and the cosmology, and the
 pays the energy distance between the features of its maps and of true ones at one cosmology, in
 which the scatter of the band powers from map to map, their covariance, has its say. Last, an
 isotropic filter per cosmology gives the mean C_ℓ of theory.
+
+``paired`` begins with flow matching from the lognormal field of each map's own linear density to
+the map, and then lets the same critic judge where the flow arrives. ``dcgan``, ``wgan`` and
+``white`` are baselines from white noise: Mustafa et al. 2019, Perraudin et al. 2020, and flow
+matching.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from emulant.errors import PASS, InputError
 from emulant.methods.adversarial import (
@@ -30,12 +35,13 @@ from emulant.methods.adversarial import (
     Wasserstein,
 )
 from emulant.methods.companions import EnergyDistance
+from emulant.methods.game import Method
 from emulant.methods.gan import GAN
 from emulant.nets.initial import initial_parameters
 from emulant.rng import torch_rng
 from emulant.store import current
 from emulant.train import Optimiser, Plan, begun, fit, require_room
-from emulant.types import Batch
+from emulant_apps.lensing.batches import GROUP, Pairs, Related, of_pixels
 from emulant_apps.lensing.config import DEGREES, PIXELS, TrainConfig
 from emulant_apps.lensing.data import lognormal_shift, split
 from emulant_apps.lensing.field.grid import Bands, Patch
@@ -43,24 +49,29 @@ from emulant_apps.lensing.field.pixels import pixel_variance
 from emulant_apps.lensing.field.random import RandomSky
 from emulant_apps.lensing.files import read_maps
 from emulant_apps.lensing.maps import Maps
-from emulant_apps.lensing.model import Filter, Sizes, build, save_model
+from emulant_apps.lensing.model import (
+    Filter,
+    PairedFlow,
+    Sizes,
+    WhiteFlow,
+    build,
+    save_model,
+)
 from emulant_apps.lensing.theory.convergence import Convergence
 from emulant_apps.lensing.theory.cosmology import Cosmology
 from emulant_apps.lensing.transport import (
     MEAN,
     SCALE,
-    TRIM,
+    Carrier,
     CosmologyCritic,
+    Flow,
     MapFeatures,
-    Transport,
 )
 
-__all__ = ["PRESETS", "Pairs", "Recipe", "calibrated_filter", "run", "train"]
+__all__ = ["PRESETS", "Recipe", "calibrated_filter", "run", "train"]
 
-GROUP = 8
-"""Maps of one cosmology whose features are compared with those of as many true ones."""
-SKEWNESS = 1.2
-"""Of the lognormal fields."""
+SKEWNESS = {64: 1.2, 128: 1.4}
+"""Of the lognormal fields, by pixels on five degrees."""
 
 
 @dataclass(frozen=True)
@@ -76,77 +87,32 @@ class Recipe:
     loss: AdversarialLoss = Relativistic()  # noqa: RUF009 - a frozen value
     regularisers: tuple[Regulariser, ...] = (R1(0.2, every=4), R2(0.2, every=4))
     critic_turns: int = 1
+    flow_steps: int = 0
+    """Steps of flow matching that come first."""
 
 
 PRESETS: Mapping[str, Recipe] = {
     "quick": Recipe(Sizes(width=24, blocks=2), 300),
-    "full": Recipe(Sizes(), 4000),
+    "full": Recipe(Sizes(), 1500),
+    "paired": Recipe(Sizes("flow"), 600, flow_steps=1500),
     "dcgan": Recipe(
         Sizes("noise", norm="batch"), 1500, 5e-4, 5e-4, 32, 0.0, NonSaturating(), (), 1
     ),
     "wgan": Recipe(
         Sizes("noise"), 800, 5e-4, 5e-4, 32, 0.0, Wasserstein(), (GradientPenalty(10.0),), 3
     ),
+    "white": Recipe(Sizes("white"), 1500, 1e-3, batch=16, energy_distance=0.0),
 }
 
 
-class Pairs:
-    """True maps and fresh lognormal fields at the same cosmologies, in groups.
+@dataclass(frozen=True)
+class Stage:
+    """One call of the training loop."""
 
-    Arguments
-    ---------
-    maps : the training part of a data set.
-    batch : rows, a multiple of GROUP; each group has one cosmology.
-    """
-
-    def __init__(self, maps: Maps, batch: int) -> None:
-        omega_m, sigma8 = maps.known_cosmologies("--data")
-        if maps.patch.n != PIXELS or not math.isclose(maps.degrees, DEGREES, rel_tol=1e-3):
-            raise InputError(
-                f"--data: maps must have {PIXELS} pixels on {DEGREES:g} degrees, got "
-                f"{maps.patch.n} on {maps.degrees:g}; cut or degrade them"
-            )
-        if maps.masked:
-            raise InputError("--data: maps with missing pixels cannot train; cut them away")
-        if batch % GROUP:
-            raise ValueError(f"'batch' must be a multiple of {GROUP}, got {batch}")
-        self.batch_size, self.fingerprint = batch, maps.fingerprint
-        pairs = np.stack([omega_m, sigma8], axis=1)
-        found = np.unique(pairs, axis=0)
-        self.cosmologies = tuple((float(m), float(s)) for m, s in found)
-        patch = Patch(PIXELS, DEGREES)
-        side = PIXELS + 2 * TRIM
-        torus = Patch(side, DEGREES * side / PIXELS)
-        self.maps: list[Tensor] = []
-        self.skies: list[RandomSky] = []
-        self.sigmas: list[float] = []
-        self.contexts: list[Tensor] = []
-        for m, s in self.cosmologies:
-            cosmology = Cosmology(m, s)
-            kappa = Convergence(cosmology)
-            sigma = math.sqrt(pixel_variance(patch, kappa.spectrum))
-            own = maps.kappa[np.all(pairs == (m, s), axis=1)]
-            self.maps.append(torch.from_numpy(own / np.float32(sigma))[:, None])
-            shift = lognormal_shift(sigma, SKEWNESS)
-            self.skies.append(RandomSky(torus, kappa.spectrum, shift, torus=True))
-            self.sigmas.append(sigma)
-            self.contexts.append(torch.tensor([m, cosmology.s8], dtype=torch.float32))
-
-    def batch(self, step: int, rng: torch.Generator) -> Batch:  # noqa: ARG002 - chance is enough
-        """Return true maps, turned and mirrored at random, and contexts with lognormal fields."""
-        noise = np.random.default_rng(int(torch.randint(1 << 62, (), generator=rng)))
-        rows, contexts = [], []
-        for _ in range(self.batch_size // GROUP):
-            k = int(torch.randint(len(self.maps), (), generator=rng))
-            pick = torch.randint(len(self.maps[k]), (GROUP,), generator=rng)
-            for x in self.maps[k][pick]:
-                turn = int(torch.randint(8, (), generator=rng))
-                y = torch.rot90(x, turn % 4, (1, 2))
-                rows.append(y.flip(1) if turn >= 4 else y)
-            field = torch.from_numpy(self.skies[k].draw(GROUP, noise) / np.float32(self.sigmas[k]))
-            cosmology = self.contexts[k][None, :, None, None].expand(GROUP, 2, *field.shape[1:])
-            contexts.append(torch.cat([field[:, None], cosmology], 1))
-        return Batch(torch.stack(rows), torch.cat(contexts))
+    name: str
+    method: Method
+    source: Pairs
+    plan: Plan
 
 
 def run(config: TrainConfig) -> int:
@@ -166,53 +132,79 @@ def train(config: TrainConfig) -> Path:
         Ctrl-C or SIGTERM; the run can be resumed.
     """
     recipe = PRESETS[config.preset]
+    sizes = replace(recipe.sizes, pixels=config.pixels)
     require_room(config.out, config.resume)
-    whole = read_maps(config.data)
-    maps = split(whole, "train")
-    if len(maps) == 0:
+    own = split(read_maps(config.data), "train")
+    if len(own) == 0:
         raise InputError(f"{config.data}: holds no maps for training")
-    source = Pairs(maps, recipe.batch)
-    generator = build(recipe.sizes, config.seed)
-    method = _method(recipe, generator, source, config.seed)
-    plan = Plan(
-        optimisers={
-            "generator": Optimiser(recipe.rate, (0.0, 0.99), clip=10.0, warmup=30),
-            "critic": Optimiser(recipe.critic_rate, (0.0, 0.99), clip=10.0),
-        },
-        steps=_steps(config, recipe),
-        minutes=config.minutes,
+    maps, skewness = of_pixels(own, config.pixels), SKEWNESS[config.pixels]
+    generator = build(sizes, config.seed)
+    for stage in _stages(config, recipe, generator, maps, skewness):
+        place = config.out / stage.name
+        resume = config.resume and begun(place)
+        fitted = fit(stage.method, stage.source, stage.plan, place, resume, device=config.device)
+        stage.method.cpu().load_state_dict(dict(fitted.ema_state))
+        source = stage.source
+    generator.eval()
+    shape = Filter.none()
+    if isinstance(generator, Carrier):
+        shape = calibrated_filter(
+            generator, source.cosmologies, config.seed, skewness, sizes.pixels
+        )
+    made = current("lensing train", config, config.seed, data=source.fingerprint)
+    state = {name: value.cpu() for name, value in generator.state_dict().items()}
+    save_model(config.out, sizes, state, shape, skewness, source.cosmologies, made)
+    return config.out
+
+
+def _stages(
+    config: TrainConfig, recipe: Recipe, generator: nn.Module, maps: Maps, skewness: float
+) -> Iterator[Stage]:
+    """Yield the calls of the loop, the next one when the last has come home."""
+    both = 2 if recipe.flow_steps else 1
+    minutes = None if config.minutes is None else config.minutes / both
+    if recipe.flow_steps:
+        assert isinstance(generator, Flow)
+        related = Related(maps, recipe.batch, skewness)
+        plan = _plan(config, {"field": Optimiser(1e-3, clip=1.0, warmup=30)}, recipe.flow_steps,
+                     minutes)  # fmt: skip
+        yield Stage("training/flow", PairedFlow(generator), related, plan)
+    source = Pairs(maps, recipe.batch, skewness)
+    if isinstance(generator, WhiteFlow):
+        optimisers = {"field": Optimiser(recipe.rate, clip=1.0, warmup=30)}
+        yield Stage("training", generator, source, _plan(config, optimisers, recipe.steps, minutes))
+        return
+    optimisers = {
+        "generator": Optimiser(recipe.rate, (0.0, 0.99), clip=10.0, warmup=30),
+        "critic": Optimiser(recipe.critic_rate, (0.0, 0.99), clip=10.0),
+    }
+    game = _game(recipe, generator, source, config.seed)
+    name = "training/critic" if recipe.flow_steps else "training"
+    yield Stage(name, game, source, _plan(config, optimisers, recipe.steps, minutes))
+
+
+def _plan(
+    config: TrainConfig, optimisers: Mapping[str, Optimiser], own: int, minutes: float | None
+) -> Plan:
+    steps = config.steps
+    if steps is None and minutes is None:
+        steps = own
+    return Plan(
+        optimisers=optimisers,
+        steps=steps,
+        minutes=minutes,
         schedule="cosine",
         floor=0.02,
-        ema=0.995 if (_steps(config, recipe) or 4000) > 400 else 0.98,
+        ema=0.995 if (steps or own) > 400 else 0.98,
         seed=config.seed,
         checkpoint_every=100,
         log_every=20,
     )
-    place = config.out / "training"
-    resume = config.resume and begun(place)
-    fitted = fit(method, source, plan, place, resume, device=config.device)
-    prefix = "generator."
-    state = {
-        k.removeprefix(prefix): v.cpu() for k, v in fitted.ema_state.items() if k.startswith(prefix)
-    }
-    generator.cpu().load_state_dict(state)
-    shape = Filter.none()
-    if isinstance(generator, Transport):
-        shape = calibrated_filter(generator, source.cosmologies, config.seed)
-    made = current("lensing train", config, config.seed, data=source.fingerprint)
-    save_model(config.out, recipe.sizes, state, shape, SKEWNESS, source.cosmologies, made)
-    return config.out
 
 
-def _steps(config: TrainConfig, recipe: Recipe) -> int | None:
-    if config.steps is not None:
-        return config.steps
-    return None if config.minutes is not None else recipe.steps
-
-
-def _method(recipe: Recipe, generator: nn.Module, source: Pairs, seed: int) -> GAN:
+def _game(recipe: Recipe, generator: nn.Module, source: Pairs, seed: int) -> GAN:
     features = MapFeatures()
-    features.standardise(torch.cat([maps[:200] for maps in source.maps]))
+    features.standardise(torch.cat([own.maps[:200] for own in source.members]))
     with initial_parameters(torch_rng(seed, "lensing", "critic")):
         critic = CosmologyCritic(features)
     companions = (
@@ -222,18 +214,21 @@ def _method(recipe: Recipe, generator: nn.Module, source: Pairs, seed: int) -> G
 
 
 def calibrated_filter(
-    network: Transport,
+    network: Carrier,
     cosmologies: Sequence[tuple[float, float]],
     seed: int,
+    skewness: float = SKEWNESS[PIXELS],
+    scale: int = PIXELS,
     count: int = 24,
     pixels: int = 128,
 ) -> Filter:
     """Return the filter that gives the network's maps the C_ℓ of theory.
 
-    T² = ⟨power in⟩ / ⟨power out⟩ of the same fields on a torus of ``pixels`` a side: the fields
-    that go in have the C_ℓ of theory exactly, so that their own scatter drops out of the ratio.
+    T² = ⟨power in⟩ / ⟨power out⟩ of the same fields on a torus of ``pixels`` a side, ``scale`` of
+    which span five degrees: the fields that go in have the C_ℓ of theory exactly, so that their
+    own scatter drops out of the ratio.
     """
-    torus = Patch(pixels, DEGREES * pixels / PIXELS)
+    torus = Patch(pixels, DEGREES * pixels / scale)
     edges = np.geomspace(0.999 * torus.fundamental, 1.42 * torus.nyquist, 22)
     while True:  # drop edges between which there is no mode
         counts = np.histogram(torus.ell, edges)[0]
@@ -246,7 +241,7 @@ def calibrated_filter(
         cosmology = Cosmology(m, s)
         kappa = Convergence(cosmology)
         sigma = math.sqrt(pixel_variance(torus, kappa.spectrum))
-        sky = RandomSky(torus, kappa.spectrum, lognormal_shift(sigma, SKEWNESS), torus=True)
+        sky = RandomSky(torus, kappa.spectrum, lognormal_shift(sigma, skewness), torus=True)
         noise = np.random.default_rng(seed)
         source = torch.from_numpy(sky.draw(count, noise) / np.float32(sigma))[:, None]
         context = torch.tensor([[m, cosmology.s8]]).float().expand(count, 2)

@@ -1,18 +1,23 @@
-r"""The network that carries lognormal fields into simulated ones, and its critic.
+r"""Networks that carry lognormal fields into simulated ones, and their critic.
 
 Notation: κ in units of the pixel's theoretical σ at the cosmology, x₀ the lognormal field of the
-right C_ℓ, e the embedded cosmology (Ω_m, S₈), n white noise, G a Gaussian of width θ:
+right C_ℓ, e the embedded cosmology (Ω_m, S₈), n white noise, G a Gaussian of width θ. In one step,
 
-    x = x₀ + (1 - G *) f(x₀, asinh 2x₀, n; e),
+    x = x₀ + (1 - G *) f(x₀, asinh 2x₀, n; e),                                  Transport
+    dx/dt = (1 - G *) f(x, asinh 2x; e, t),  x(0) = x₀,  x = x(1),              Flow
 
 f a few residual 3 × 3 convolutions on 2 × 2 blocks. What f adds holds no scale above θ: large
 scales, their phases and their dependence on cosmology come from x₀, and with them any size of map.
 
 - Boruah et al., GANSky, 2024, https://arxiv.org/abs/2406.05867
 - Shirasaki and Ikeda, 2023, https://arxiv.org/abs/2310.17141
+- Lipman et al., Flow Matching for Generative Modeling, 2022, https://arxiv.org/abs/2210.02747
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import cast
 
 import numpy as np
 import torch
@@ -22,10 +27,11 @@ from torch.nn.functional import conv2d, pad, silu
 from emulant.conditions import ContinuousEmbedding, FiLM
 from emulant.nets.conv import ConvCritic, convolution
 from emulant.nets.shuffle import channels_to_space, space_to_channels
+from emulant.samplers.ode import integrate
 from emulant_apps.lensing.config import DEGREES, PIXELS
 from emulant_apps.lensing.field.grid import Patch, default_bands
 
-__all__ = ["CosmologyCritic", "MapFeatures", "Transport"]
+__all__ = ["Carrier", "CosmologyCritic", "Flow", "MapFeatures", "Transport"]
 
 MEAN, SCALE = (0.3, 0.8), (0.06, 0.06)
 """Of (Ω_m, S₈) over the design."""
@@ -42,50 +48,93 @@ def _gaussian(theta: float) -> Tensor:
     return kernel / kernel.sum()
 
 
-class Transport(nn.Module):
-    """x₀ and a cosmology in, a map of the same size out; periodic, of any even size.
+class Carrier(nn.Module):
+    """f and its high-pass; periodic, of any even size.
 
     Arguments
     ---------
+    inputs : channels that f sees.
+    mean, scale : of the context's numbers.
     width, blocks : feature maps, and residual convolutions.
     embedded : length of e.
-
-    Examples
-    --------
-    >>> net = Transport(8, 1)
-    >>> net(torch.zeros(2, 1, 32, 32), torch.tensor([[0.3, 0.8]] * 2), torch.zeros(2, 1, 32, 32)).shape
-    torch.Size([2, 1, 32, 32])
-    """  # noqa: E501 - an example on one line
+    theta : width of G, pixels.
+    """
 
     smooth: Tensor
 
-    def __init__(self, width: int = 32, blocks: int = 3, embedded: int = 16) -> None:
+    def __init__(
+        self,
+        inputs: int,
+        mean: Sequence[float],
+        scale: Sequence[float],
+        width: int = 32,
+        blocks: int = 3,
+        embedded: int = 16,
+        theta: float = THETA,
+    ) -> None:
         super().__init__()
-        self.context = ContinuousEmbedding(MEAN, SCALE, embedded)
-        self.first = convolution(2, 12, width)
+        self.context = ContinuousEmbedding(mean, scale, embedded)
+        self.first = convolution(2, 4 * inputs, width)
         self.blocks = nn.ModuleList(convolution(2, width, width) for _ in range(blocks))
         self.films = nn.ModuleList(FiLM(embedded, width) for _ in range(blocks))
         self.last = convolution(2, width, 4)
         for parameter in self.last.parameters():
             nn.init.zeros_(parameter)  # at first the lognormal field itself
-        self.register_buffer("smooth", _gaussian(THETA), persistent=False)
+        self.register_buffer("smooth", _gaussian(theta), persistent=False)
 
     def forward(self, source: Tensor, cosmology: Tensor, noise: Tensor) -> Tensor:
         """Return x (B, 1, n, n) from x₀, (Ω_m, S₈) (B, 2) and noise of the shape of x₀."""
-        e = self.context(cosmology)
-        h = self.first(space_to_channels(torch.cat([source, torch.asinh(2 * source), noise], 1)))
+        raise NotImplementedError
+
+    def change(self, seen: Tensor, context: Tensor) -> Tensor:
+        """Return f (B, 1, n, n) before the high-pass, of channels ``seen`` and contexts (B, C)."""
+        e = self.context(context)
+        h = self.first(space_to_channels(seen))
         for block, film in zip(self.blocks, self.films, strict=True):
             h = h + block(film(silu(h), e))
-        change = channels_to_space(self.last(silu(h)))
-        x: Tensor = source + change - self._blurred(change)
-        return x
+        return channels_to_space(self.last(silu(h)))
 
-    def _blurred(self, x: Tensor) -> Tensor:
+    def folded(self, context: Tensor) -> Callable[[Tensor], Tensor]:
+        """Return f of one context (1, C), fast, without gradients, void within a rim.
+
+        A convolution of (1 + s) h + t is one of h with weights W (1 + s) and bias b + Σ W t; zeros
+        instead of the wrapped rim save a copy of h each time.
+        """
+        e = self.context(context)
+        layers = [(self._weight(self.first), self._bias(self.first))]
+        for block, film in zip(self.blocks, self.films, strict=True):
+            shape = (1, self._weight(block).shape[1], 1, 1)
+            t = film(torch.zeros(shape, device=e.device), e)
+            s = film(torch.ones(shape, device=e.device), e) - t
+            w = self._weight(block)
+            layers.append((w * s, self._bias(block) + (w * t).sum((1, 2, 3))))
+        layers.append((self._weight(self.last), self._bias(self.last)))
+        first, *inner, last = [
+            (w.contiguous(memory_format=torch.channels_last), b) for w, b in layers
+        ]
+
+        def f(seen: Tensor) -> Tensor:
+            x = space_to_channels(seen).contiguous(memory_format=torch.channels_last)
+            h = conv2d(x, *first, padding=1)
+            for weight, bias in inner:
+                h.add_(conv2d(silu(h), weight, bias, padding=1))
+            return channels_to_space(conv2d(silu(h, inplace=True), *last, padding=1))
+
+        return f
+
+    def _weight(self, layer: nn.Module) -> Tensor:
+        return cast(nn.Conv2d, layer).weight
+
+    def _bias(self, layer: nn.Module) -> Tensor:
+        return cast(Tensor, cast(nn.Conv2d, layer).bias)
+
+    def high_passed(self, x: Tensor) -> Tensor:
+        """Return (1 - G *) x of a periodic x."""
         reach = len(self.smooth) // 2
         row, column = self.smooth.view(1, 1, 1, -1), self.smooth.view(1, 1, -1, 1)
-        x = conv2d(pad(x, (reach, reach, 0, 0), mode="circular"), row)
-        blurred: Tensor = conv2d(pad(x, (0, 0, reach, reach), mode="circular"), column)
-        return blurred
+        wide = conv2d(pad(x, (reach, reach, 0, 0), mode="circular"), row)
+        blurred: Tensor = conv2d(pad(wide, (0, 0, reach, reach), mode="circular"), column)
+        return x - blurred
 
     def draw(self, n: int, rng: torch.Generator, c: Tensor | None = None) -> Tensor:
         """Return n maps, trimmed at the rim, of contexts (n, 3, side, side): x₀, Ω_m and S₈."""
@@ -95,6 +144,68 @@ class Transport(nn.Module):
         noise = torch.randn(source.shape, generator=rng, device=source.device)
         x: Tensor = self(source, c[:, 1:, 0, 0], noise)
         return x[:, :, TRIM:-TRIM, TRIM:-TRIM]
+
+
+class Transport(Carrier):
+    """x₀, a cosmology and noise in, a map of the same size out, at once.
+
+    Examples
+    --------
+    >>> net = Transport(8, 1)
+    >>> net(torch.zeros(2, 1, 32, 32), torch.tensor([[0.3, 0.8]] * 2), torch.zeros(2, 1, 32, 32)).shape
+    torch.Size([2, 1, 32, 32])
+    """  # noqa: E501 - an example on one line
+
+    def __init__(
+        self, width: int = 32, blocks: int = 3, embedded: int = 16, theta: float = THETA
+    ) -> None:
+        super().__init__(3, MEAN, SCALE, width, blocks, embedded, theta)
+
+    def seen(self, source: Tensor, noise: Tensor) -> Tensor:
+        """Return what f sees, (B, 3, n, n)."""
+        return torch.cat([source, torch.asinh(2 * source), noise], 1)
+
+    def forward(self, source: Tensor, cosmology: Tensor, noise: Tensor) -> Tensor:
+        """Return x (B, 1, n, n) from x₀, (Ω_m, S₈) (B, 2) and noise of the shape of x₀."""
+        return source + self.high_passed(self.change(self.seen(source, noise), cosmology))
+
+
+class Flow(Carrier):
+    """x₀ and a cosmology in, a map out, along a flow of so many evaluations of f, by Heun's rule.
+
+    Examples
+    --------
+    >>> net = Flow(8, 1, evaluations=2)
+    >>> net(torch.ones(2, 1, 32, 32), torch.tensor([[0.3, 0.8]] * 2), torch.zeros(2, 1, 32, 32)).shape
+    torch.Size([2, 1, 32, 32])
+    """  # noqa: E501 - an example on one line
+
+    def __init__(
+        self,
+        width: int = 32,
+        blocks: int = 3,
+        embedded: int = 16,
+        theta: float = THETA,
+        evaluations: int = 4,
+    ) -> None:
+        if evaluations < 2 or evaluations % 2:
+            raise ValueError(f"'evaluations' must be even and positive, got {evaluations}")
+        super().__init__(2, (*MEAN, 0.5), (*SCALE, 0.3), width, blocks, embedded, theta)
+        self.times = [2 * k / evaluations for k in range(evaluations // 2 + 1)]
+
+    def velocity(self, x: Tensor, t: Tensor, cosmology: Tensor) -> Tensor:
+        """Return dx/dt (B, 1, n, n) at times ``t`` (B,)."""
+        context = torch.cat([cosmology, t[:, None]], 1)
+        return self.high_passed(self.change(torch.cat([x, torch.asinh(2 * x)], 1), context))
+
+    def forward(self, source: Tensor, cosmology: Tensor, noise: Tensor) -> Tensor:
+        """Return x (B, 1, n, n); the noise of other networks is not used."""
+        del noise
+
+        def slope(x: Tensor, t: float) -> Tensor:
+            return self.velocity(x, x.new_full((len(x),), t), cosmology)
+
+        return integrate(slope, source, self.times, "heun")
 
 
 class MapFeatures(nn.Module):

@@ -6,6 +6,7 @@ import torch
 
 from emulant.errors import InputError
 from emulant.rng import torch_rng
+from emulant_apps.lensing.batches import Pairs, Related, of_pixels
 from emulant_apps.lensing.config import SimulateConfig, TrainConfig
 from emulant_apps.lensing.criteria import Layout, PixelUnits, plain_statistics
 from emulant_apps.lensing.data import simulate
@@ -18,7 +19,7 @@ from emulant_apps.lensing.model import Filter, Model, Sizes, build
 from emulant_apps.lensing.sample import Emulator
 from emulant_apps.lensing.theory.convergence import Convergence
 from emulant_apps.lensing.theory.cosmology import Cosmology
-from emulant_apps.lensing.train import Pairs, calibrated_filter, train
+from emulant_apps.lensing.train import calibrated_filter, train
 from emulant_apps.lensing.transport import MapFeatures, Transport
 from emulant_apps.lensing.validate import certificate, rows_of
 
@@ -149,7 +150,7 @@ def test_pairs_hold_true_maps_and_fields_of_one_cosmology_in_groups(lognormal):
     from emulant_apps.lensing.data import split
     from emulant_apps.lensing.files import read_maps
 
-    source = Pairs(split(read_maps(lognormal), "train"), 16)
+    source = Pairs(split(read_maps(lognormal), "train"), 16, 1.2)
     batch = source.batch(0, torch_rng(0))
     assert batch.x.shape == (16, 1, 64, 64)
     assert batch.c.shape == (16, 3, 72, 72)
@@ -169,7 +170,7 @@ def test_training_leaves_an_emulator_that_draws(lognormal, tmp_path):
         train(config)
 
 
-@pytest.mark.parametrize("preset", ["dcgan", "wgan"])
+@pytest.mark.parametrize("preset", ["dcgan", "wgan", "white"])
 def test_baselines_play_in_the_same_game(lognormal, tmp_path, preset):
     config = TrainConfig(data=lognormal, out=tmp_path, preset=preset, steps=1, device="cpu")
     emulator = Emulator.load(train(config))

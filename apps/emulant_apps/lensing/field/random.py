@@ -53,6 +53,8 @@ class RandomSky:
     shift : λ; None for Gaussian maps.
     samples : as in :func:`emulant_apps.lensing.field.pixels.correlation`.
     torus : draw periodic maps of the patch itself, whose modes have the sky's C_ℓ.
+    given : C(ℓ) of Gaussian maps L, part of the sky's, that :meth:`draw` is to build on: g is then
+        L/λ and a Gaussian rest of what is missing. Lognormal patches only.
 
     Examples
     --------
@@ -68,9 +70,12 @@ class RandomSky:
         shift: float | None = None,
         samples: int = 0,
         torus: bool = False,
+        given: Spectrum | None = None,
     ) -> None:
         if shift is not None and not shift > 0:
             raise ValueError(f"'shift' must be positive, got {shift}")
+        if given is not None and (shift is None or torus):
+            raise ValueError("'given' needs a 'shift' and a patch, got none or a torus")
         self.patch, self.shift, self.torus = patch, shift, torus
         if torus:
             xi = correlation(patch, spectrum, samples, period=1)
@@ -78,31 +83,40 @@ class RandomSky:
             lags = np.r_[0 : patch.n, -patch.n : 0]
             period = 4 if patch.degrees < WIDE else 2
             xi = correlation(patch, spectrum, samples, period)[np.ix_(lags, lags)]
+            if given is not None:
+                known = correlation(patch, given, samples, period)[np.ix_(lags, lags)]
         self.variance = float(xi[0, 0])
         """Of a pixel about the mean of the sky."""
         if shift is not None:
             xi = np.log1p(xi / shift**2)
         self._log_variance = float(xi[0, 0])
+        if given is not None and shift is not None:
+            xi = xi - known / shift**2
         power = fft.rfft2(xi).real
         self.clipped = float(-power[power < 0].sum() / power.sum())
         """Share of the power that had to be set to zero; lognormal fields of some C_ℓ do not
         exist."""
-        self._amplitude: Floats = np.sqrt(np.maximum(power, 0))
+        self._amplitude = np.sqrt(np.maximum(power, 0)).astype(np.float32)
 
-    def draw(self, count: int, rng: np.random.Generator) -> NDArray[np.float32]:
-        """Return independent maps (count, n, n)."""
+    def draw(
+        self, count: int, rng: np.random.Generator, given: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float32]:
+        """Return independent maps (count, n, n), built on maps L (count, n, n) where given."""
         n = self.patch.n
         out = np.empty((count, n, n), dtype=np.float32)
-        for index, field in enumerate(self._fields(count, rng)):
-            out[index] = field[:n, :n]
+        for index, field in enumerate(self._rests(count, rng)):
+            g = field[:n, :n]
+            if self.shift is None:
+                out[index] = g
+                continue
+            if given is not None:
+                g = g + given[index] / self.shift
+            out[index] = self.shift * np.expm1(g - 0.5 * self._log_variance)
         return out
 
-    def _fields(self, count: int, rng: np.random.Generator) -> Iterator[Floats]:
+    def _rests(self, count: int, rng: np.random.Generator) -> Iterator[Floats]:
+        """Yield Gaussian fields of the amplitudes, whole."""
         side = self.patch.n if self.torus else 2 * self.patch.n
         for _ in range(count):
             white = rng.standard_normal((side, side), dtype=np.float32)
-            g = fft.irfft2(fft.rfft2(white) * self._amplitude, s=(side, side))
-            if self.shift is None:
-                yield g
-            else:
-                yield self.shift * np.expm1(g - 0.5 * self._log_variance)
+            yield fft.irfft2(fft.rfft2(white) * self._amplitude, s=(side, side))
