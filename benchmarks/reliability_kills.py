@@ -70,6 +70,10 @@ class Job:
 ISING = "--lattice 16 --temperatures 2.0 2.4 --seed 3"
 TRUTH = f"ising simulate {ISING} --count 500 --out truth.npz"
 TRAIN = "ising train --data truth.npz --steps 40 --device cpu --out run"
+FIELDS = "--source lognormal --cosmologies 4 --boxes 2 --seed 3 --workers 1"
+MAPS = "--size 64 --seed 3 --device cpu --workers 1"
+STRINGS = "molecules sample --count 400 --raw --seed 3 --workers 1 --out own.csv"
+TABLE = "records prepare wisconsin --out table.csv"
 JOBS = {
     "ising": (
         Job("ising simulate", f"ising simulate {ISING} --count 4000 --out new.npz", ("new.npz",)),
@@ -79,6 +83,35 @@ JOBS = {
         Job("ising sample", f"ising sample {ISING} --count 4000 --out states.h5", ("states.h5",)),
         Job("ising validate", "ising validate truth.npz --out report",
             ("report/certificate.json", "report/index.html"), (TRUTH,)),
+    ),
+    "lensing": (
+        Job("lensing simulate", f"lensing simulate {FIELDS} --maps 60 --out new.h5", ("new.h5",)),
+        Job("lensing train", "lensing train --data fields.h5 --steps 12 --device cpu --out run",
+            ("run/weights.safetensors",), (f"lensing simulate {FIELDS} --maps 8 --out fields.h5",),
+            "run"),
+        Job("lensing sample", f"lensing sample {MAPS} --count 100 --out maps.h5", ("maps.h5",)),
+        Job("lensing sample, FITS", f"lensing sample {MAPS} --count 4 --out maps.fits",
+            ("maps.fits",)),
+        Job("lensing measure", "lensing measure maps.h5 --out report",
+            ("report/statistics.json", "report/index.html"),
+            (f"lensing sample {MAPS} --count 20 --out maps.h5",)),
+    ),
+    "molecules": (
+        Job("molecules sample", "molecules sample --count 100 --seed 3 --workers 1 --out new",
+            ("new/candidates.csv", "new/candidates.sdf", "new/index.html")),
+        Job("molecules train", "molecules train --data own.csv --rare 1 --steps 30 --seed 3"
+            " --device cpu --workers 1 --out run", ("run/weights.safetensors",), (STRINGS,), "run"),
+        Job("molecules filter", "molecules filter own.csv --workers 1 --out judged.parquet",
+            ("judged.parquet",), (STRINGS,)),
+    ),
+    "records": (
+        Job("records describe", "records describe table.csv --outcome diagnosis --out described",
+            ("described/report.json", "described/index.html"), (TABLE,)),
+        Job("records impute", "records impute table.csv --method chained --m 1 --seed 3"
+            " --out imputed", ("imputed/imputed.csv", "imputed/long.csv", "imputed/index.html"),
+            (TABLE,)),
+        Job("records train", "records train table.csv --outcome diagnosis --seed 3"
+            " --classifier logistic --out model", ("model/model.json",), (TABLE,)),
     ),
 }  # fmt: skip
 

@@ -2,10 +2,12 @@ r"""Known answers of the adversarial autoencoder: the aggregated posterior is th
 
 Events of eight numbers on a curved surface, ``x = B tanh(A u) + 0.1 e``, over two hidden causes u:
 a plain autoencoder reconstructs them through two latents; the adversarial one must do so while
-its latents, all taken together, follow a normal law, ten modes on a circle, or a swiss roll. The
-causes have the shape of the prior at three quarters of its size, so that a continuous encoder can
-do it: it would have to tear events of one kind to lay them onto separate modes. A classifier told
-to tell the two apart has an area under its ROC curve of 1/2 where they agree.
+its latents, all taken together, follow a normal law, ten modes on a circle, or a swiss roll. A
+continuous encoder must be able to do it: causes of one piece would have to be torn to lie on
+separate modes, so that those of the ten modes are ten modes too, and causes that are a roll
+themselves would have to be turned onto the other roll whole, where half of the seeds tear them;
+a normal law can be drawn out and rolled up. A classifier told to tell latents and prior apart has
+an area under its ROC curve of 1/2 where they agree.
 """
 
 from __future__ import annotations
@@ -62,8 +64,8 @@ def _surface(causes: DrawsLatents, n: int, rng: torch.Generator) -> Tensor:
     return clean + NOISE * torch.randn(n, 8, generator=rng)
 
 
-def aggregated(prior: DrawsLatents, steps: int, seed: int) -> Outcome:
-    """Train against ``prior`` and let a classifier compare latents and prior."""
+def aggregated(causes: DrawsLatents, prior: DrawsLatents, steps: int, seed: int) -> Outcome:
+    """Train on events of ``causes`` against ``prior``; let a classifier compare the latents."""
 
     def make() -> AdversarialAutoencoder:
         decoder = Decoder(MLP(2, 8, (64, 64)), Gaussian((8,), 0.5))
@@ -75,7 +77,7 @@ def aggregated(prior: DrawsLatents, steps: int, seed: int) -> Outcome:
         )
 
     rates = {"critic": 3e-3, "autoencoder": 2e-3}
-    method, data = build(make, seed), partial(_surface, prior)
+    method, data = build(make, seed), partial(_surface, causes)
     train(method, Endless(data, 256), seed, steps, rates, (0.0, 0.9), 0.995)
     rng = torch_rng(seed, "ledger", "aggregated")
     x = data(5000, rng)
@@ -99,23 +101,23 @@ def _picture(wanted: Tensor, z: Tensor) -> list[Figure]:
     return [clouds(parts, ("z1", "z2"), "Aggregated posterior")]
 
 
-PRIORS: tuple[tuple[str, str, DrawsLatents, int], ...] = (
-    ("normal", "a normal law", Normal((2,)), 2500),
+PRIORS: tuple[tuple[str, str, DrawsLatents, DrawsLatents, int], ...] = (
+    ("normal", "a normal law", Normal((2,)), Normal((2,)), 2500),
     # what is too dense on a roll, or in the wrong mode, flows slowly: the slope there is small
-    ("ten-modes", "ten modes on a circle", _ten_modes(), 4000),
-    ("swiss-roll", "a swiss roll", SwissRoll(), 4000),
+    ("ten-modes", "ten modes on a circle", _ten_modes(), _ten_modes(), 4000),
+    ("swiss-roll", "a swiss roll", Normal((2,)), SwissRoll(), 7000),
 )
 
 CHECKS = tuple(
     Check(
         f"aae-{name}",
         "adversarial-autoencoder",
-        partial(aggregated, prior, steps),
+        partial(aggregated, causes, prior, steps),
         f"The latents of all events together follow {words}.",
         "An area of 0.55 is where one pair in ten is told apart beyond guessing; that of the "
         "prior against itself, beside it, shows what chance alone gives.",
         fast=False,
         needs=("sklearn",),
     )
-    for name, words, prior, steps in PRIORS
+    for name, words, causes, prior, steps in PRIORS
 )
