@@ -33,7 +33,7 @@ from emulant_apps.records.gaussian import (
     precisions_of,
 )
 
-__all__ = ["Tilt", "fit_tilt"]
+__all__ = ["Tilt", "fit_tilt", "odds_of_missing"]
 
 Array = NDArray[np.float64]
 
@@ -95,24 +95,53 @@ def _chosen(tilt: Tilt, x: Array, candidates: NDArray[np.bool_]) -> Tilt:
     found = conditional(tilt.law, x)
     _, filled, _ = _moved(tilt, x)
     slope, offset = np.zeros(x.shape[1]), np.zeros(x.shape[1])
-    for j in np.flatnonzero(candidates):
+    for j in map(int, np.flatnonzero(candidates)):
         m = missing[:, j].astype(float)
         if m.sum() < LEAST or (1 - m).sum() < LEAST:
             continue
-        rate = m.mean()
         beta, own, _ = _logistic(found.mean[:, j : j + 1], m, 1.0)
-        if own - len(m) * float(xlogy(rate, rate) + xlogy(1 - rate, 1 - rate)) <= NEEDED:
+        if own - _constant(m) <= NEEDED:
             continue
-        others = np.delete(np.arange(x.shape[1]), j)
-        link = np.abs((filled[:, others] - filled[:, others].mean(0)).T @ (m - rate))
-        others = others[np.argsort(-link, kind="stable")[:RIVALS]]
-        _, rival, degrees = _logistic(filled[:, others], m, 5.0)
+        _, rival, degrees = _logistic(_explaining(filled, m, j), m, 5.0)
         if own - 2.0 <= rival - degrees:
             continue
         c, v = float(beta[0]), float(np.median(found.variance[:, j]))
         slope[j] = np.clip(c / np.sqrt(max(1 - np.pi * c * c * v / 8, 0.1)), -STRONGEST, STRONGEST)
         offset[j] = beta[1] * np.sqrt(1 + np.pi * slope[j] ** 2 * v / 8)
     return Tilt(tilt.law, slope, offset)
+
+
+def odds_of_missing(filled: Array, observed: NDArray[np.bool_]) -> Array:
+    """Return the odds, up to a factor a column, that a cell had of being missing, (n, D).
+
+    By logistic regression of the column's mask on the other columns of the rows ``filled``
+    (n, D); one where that explains it no better than chance, by AIC. Weighed by these odds the
+    observed cells of a column stand for its missing ones, if they are missing at random.
+    """
+    odds = np.ones(filled.shape)
+    for j in range(filled.shape[1]):
+        m = (~observed[:, j]).astype(float)
+        if m.sum() < LEAST or (1 - m).sum() < LEAST:
+            continue
+        design = _explaining(filled, m, j)
+        beta, likelihood, degrees = _logistic(design, m, 5.0)
+        if likelihood - degrees > _constant(m) + 2.0:
+            odds[:, j] = np.exp(np.clip(design @ beta[:-1] + beta[-1], -20, 20))
+    return odds
+
+
+def _constant(m: Array) -> float:
+    """Return the log likelihood of a mask under a constant rate."""
+    rate = m.mean()
+    return len(m) * float(xlogy(rate, rate) + xlogy(1 - rate, 1 - rate))
+
+
+def _explaining(filled: Array, m: Array, j: int) -> Array:
+    """Return the other columns that go along best with the mask ``m`` of column ``j``."""
+    others = np.delete(np.arange(filled.shape[1]), j)
+    link = np.abs((filled[:, others] - filled[:, others].mean(0)).T @ (m - m.mean()))
+    chosen: Array = filled[:, others[np.argsort(-link, kind="stable")[:RIVALS]]]
+    return chosen
 
 
 def _logistic(x: Array, m: Array, ridge: float) -> tuple[Array, float, float]:

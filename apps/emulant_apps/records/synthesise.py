@@ -122,7 +122,7 @@ def _completed(features: Table, train: NDArray[np.intp], drawn: Array, seed: int
     if not np.isnan(every).any():
         return every
     model = imputer("hybrid", nominal_of(features.columns), seed)
-    model.set_params(boosting=0, mnar=False, bootstraps=0).fit(features.values[train])
+    model.set_params(network=0, boosting=0, mnar=False, bootstraps=0).fit(features.values[train])
     filled: Array = model.draw(every, 1, derive(seed, "completed") % (1 << 31))[0]
     return filled
 

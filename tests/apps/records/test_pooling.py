@@ -84,7 +84,9 @@ def simulated(seed: int, n: int = 200, m: int = 5) -> Pooled:
     table = np.column_stack([x, y])
     gone = rng.random(n) < 1 / (1 + np.exp(0.8 - 0.8 * y))
     table[gone, 1] = np.nan
-    imputer = HybridImputer(boosting=0, mnar=False, bootstraps=m, random_state=seed).fit(table)
+    imputer = HybridImputer(network=0, boosting=0, mnar=False, bootstraps=m, random_state=seed).fit(
+        table
+    )
     return fit_linear([(d[:, :2], d[:, 2]) for d in imputer.draw(table, m, random_state=seed)])
 
 

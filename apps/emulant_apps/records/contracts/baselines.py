@@ -66,7 +66,9 @@ class IndicatorLogistic(TableClassifier):
         self.holes_ = holes_of(x, self.encoding_.owner)
         self.filler_ = None
         if self.imputer == "hybrid" and np.isnan(x).any():
-            self.filler_ = HybridImputer(boosting=0, mnar=False, bootstraps=0, random_state=seed)
+            self.filler_ = HybridImputer(
+                network=0, boosting=0, mnar=False, bootstraps=0, random_state=seed
+            )
             self.filler_.fit(x)
         design = self._design(x)
         best = self.penalties[0]

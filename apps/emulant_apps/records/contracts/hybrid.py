@@ -1,27 +1,40 @@
-r"""The recommended imputer: two Gaussians, what each row says of itself, and a few small trees.
+r"""The recommended imputer: two Gaussians, a network, what each row says of itself, small trees.
 
 Notation: encoded rows x (n, D), O observed. Raw EM gives leave-one-out means A and variances V_A
 of every cell (:mod:`emulant_apps.records.gaussian`); EM on normal scores gives B and V_B, taken
-back to the unit of x. Every observed cell is thereby a training cell that was hidden behind its
-row's *own* mask, and no mask has to be simulated. With these of three folds' cross-fitted EMs:
+back to the unit of x; a denoising autoencoder gives C (:mod:`.restorers`). Every observed cell is
+thereby a training cell that was hidden behind its row's *own* mask, and no mask has to be
+simulated. With these of three folds, each judged by what the other two taught:
 
-    M = w A + (1 - w) B,   w in [0, 1] by least squares, column by column
-    F = M + lambda T(A, B, V_B, neighbours without j, their masks),   T boosted trees on x - M
+    M = w_1 A + w_2 B + w_3 C,   w on the simplex by least squares in each column (:mod:`.stacking`)
+    F = M + lambda T(A, B, C, V_B, neighbours without j, their masks),   T boosted trees on x - M
     interval: F + q s,  q the quantiles of (x - F) / s over the training cells,
     s = (sqrt(V_A) + max(h, 0.15 sqrt(V_A))) / 2,  h half the copula's width
 
-lambda is fitted out of fold and set to 0 below 0.15. Missing cells are then shifted where their
-mask depends on their own value (:mod:`emulant_apps.records.selection`).
+lambda is fitted out of fold and set to 0 below 0.15. Beyond the column's range of
+observed cells A is believed as far as the row explains it: with R = 1 - V_A / S_jj, what lies
+outside counts R^2-fold, and no column that was never negative becomes so.
+
+A training cell counts in q by the odds, given the other columns, that it would have been missing,
+at most ``CAP`` times their median: under missingness at random these are the cells that the holes
+are like (conformal prediction under covariate shift; without the point mass of the new cell, which
+matters for few cells only).
+
+Missing cells are then shifted where their mask depends on their own value
+(:mod:`emulant_apps.records.selection`).
 
 Draws: F + s q(Phi(z)), z standard residuals with the correlation that the copula's Gaussian has
 given the row, plus, for what is not known of the Gaussian itself, the change of A under one of
 ``bootstraps`` Gaussians fitted to resampled rows.
+
+- Tibshirani, Barber, Candes and Ramdas, Conformal Prediction Under Covariate Shift, 2019,
+  https://arxiv.org/abs/1904.06019
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -31,6 +44,8 @@ from scipy.special import ndtr
 from emulant.rng import derive, numpy_rng
 from emulant_apps.records.contracts.base import RandomState, TableImputer
 from emulant_apps.records.contracts.boosting import boost
+from emulant_apps.records.contracts.restorers import Restorers, fit_restorers
+from emulant_apps.records.contracts.stacking import convex_weights
 from emulant_apps.records.copula import Quantiles, fit_quantiles
 from emulant_apps.records.encoding import Encoding
 from emulant_apps.records.gaussian import (
@@ -40,7 +55,7 @@ from emulant_apps.records.gaussian import (
     draw_missing,
     fit_gaussian,
 )
-from emulant_apps.records.selection import fit_tilt
+from emulant_apps.records.selection import fit_tilt, odds_of_missing
 from emulant_apps.records.trees import Forest, joined
 
 __all__ = ["HybridImputer"]
@@ -48,6 +63,8 @@ __all__ = ["HybridImputer"]
 Array = NDArray[np.float64]
 
 FOLDS = 3
+CAP = 50.0
+"""Most that a training cell counts in the quantiles, in medians of its column."""
 GATE = 0.15
 """Weight below which the trees of a column are left out."""
 LEVELS = np.linspace(0.0025, 0.9975, 200)
@@ -73,7 +90,7 @@ class Pair:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class View:
-    """What a pair says of each cell of some rows, all (n, D)."""
+    """What a pair, and the network, say of each cell of some rows, all (n, D)."""
 
     observed: NDArray[np.bool_]
     a: Array
@@ -81,6 +98,12 @@ class View:
     va: Array
     vb: Array
     scores: Conditional
+    c: Array | None = None
+
+    @property
+    def candidates(self) -> list[Array]:
+        """What is stacked."""
+        return [self.a, self.b, *([] if self.c is None else [self.c])]
 
     def width(self, m: Array, quantiles: Quantiles, j: int) -> Array:
         """Return s of column ``j`` around the predictions ``m`` (n,)."""
@@ -89,12 +112,14 @@ class View:
 
 
 class HybridImputer(TableImputer):
-    """Impute by Gaussian EM, a Gaussian copula and boosted residuals, stacked by closed form.
+    """Impute by Gaussian EM, a Gaussian copula, a network and boosted residuals, stacked.
 
     Parameters
     ----------
     nominal : "auto" or list
         Columns of named levels: by name or place; "auto" takes a frame's texts and categories.
+    network : int
+        Training steps of each fold's denoising autoencoder; 0 for none.
     boosting : int
         Trees a fold and column; 0 for none.
     shrinkage : float
@@ -120,8 +145,9 @@ class HybridImputer(TableImputer):
     def __init__(
         self,
         nominal: str | Sequence[Any] = "auto",
+        network: int = 400,
         boosting: int = 30,
-        shrinkage: float = 2.0,
+        shrinkage: float = 5.0,
         mnar: bool = True,
         bootstraps: int = 5,
         neighbours: int = 20,
@@ -129,6 +155,7 @@ class HybridImputer(TableImputer):
         random_state: RandomState = None,
     ) -> None:
         self.nominal = nominal
+        self.network = network
         self.boosting = boosting
         self.shrinkage = shrinkage
         self.mnar = mnar
@@ -145,6 +172,7 @@ class HybridImputer(TableImputer):
         x = self.encoding_.forth(values)
         self.pair_ = _fit_pair(x, self.shrinkage)
         self.low_, self.high_ = _ends_of(self.pair_.quantiles, x.shape[1])
+        self.floor_ = self._floor()
         fold = numpy_rng(seed, "hybrid", "folds").permutation(len(x)) % FOLDS
         folds = FOLDS if len(x) >= 10 else 1
         parts = [(fold % folds) == k for k in range(folds)]
@@ -152,21 +180,11 @@ class HybridImputer(TableImputer):
             self.pair_ if folds == 1 else _fit_pair(x[~part], self.shrinkage, self.pair_)
             for part in parts
         ]
-        views = [self._view(x[p], pair, gain=False) for p, pair in zip(parts, pairs, strict=True)]
-        a, b, va, vb = (
-            _merged(parts, [getattr(v, k) for v in views]) for k in ("a", "b", "va", "vb")
-        )
-        observed = ~np.isnan(x)
-        self.weight_ = _convex(x, a, b, observed)
-        m = self.weight_ * a + (1 - self.weight_) * b
-        fitted = self._boost(x, m, parts, pairs, fold % folds, observed, seed)
-        self.quantiles_ = np.zeros((x.shape[1], len(LEVELS)))
-        whole = View(observed, a, b, va, vb, views[0].scores)
-        for j in range(x.shape[1]):
-            seen = observed[:, j]
-            s = whole.width(m[:, j], self.pair_.quantiles, j)[seen]
-            residual = (x[seen, j] - fitted[seen, j]) / s
-            self.quantiles_[j] = np.quantile(residual, LEVELS, method="weibull")
+        whole = self._crossed(x, parts, pairs, seed)
+        self.weight_ = convex_weights(x, whole.candidates, whole.observed)
+        m = self._stacked(whole)
+        fitted = self._boost(x, m, parts, pairs, fold % folds, whole, seed)
+        self.quantiles_ = self._quantiles(x, m, fitted, whole)
         candidates = self.encoding_.numbers if self.mnar else np.zeros(x.shape[1], bool)
         self.tilt_ = fit_tilt(self.pair_.raw, x, candidates)
         self.bootstraps_ = []
@@ -177,11 +195,52 @@ class HybridImputer(TableImputer):
                 fit_gaussian(x, self.pair_.raw, 4, self.shrinkage, weight=counts.astype(float))
             )
 
+    def _floor(self) -> Array:
+        """Return the least that each encoded number may be: zero where none was negative."""
+        zero = -self.encoding_.mean / self.encoding_.scale
+        return np.where(self.low_ >= zero, zero, -np.inf)
+
+    def _crossed(
+        self, x: Array, parts: list[NDArray[np.bool_]], pairs: list[Pair], seed: int
+    ) -> View:
+        """Return what each fold's pair and network, fitted to the other rows, say of its cells."""
+        self.restorers_: Restorers | None = None
+        views = [self._view(x[p], pair, gain=False) for p, pair in zip(parts, pairs, strict=True)]
+        a, b, va, vb = (
+            _merged(parts, [getattr(v, k) for v in views]) for k in ("a", "b", "va", "vb")
+        )
+        c = None
+        if self.network and len(parts) > 1 and x.shape[1] > 1:
+            self.restorers_ = fit_restorers(x, parts, self.network, seed)
+            asked = enumerate(parts)
+            blocks = self.encoding_.blocks
+            made = [self.restorers_.left_out(k, x[p], blocks) for k, p in asked]
+            c = np.clip(_merged(parts, made), self.low_, self.high_)
+        return View(~np.isnan(x), a, b, va, vb, views[0].scores, c)
+
+    def _stacked(self, view: View) -> Array:
+        """Return M (n, D)."""
+        m: Array = np.einsum("kj,knj->nj", self.weight_, np.stack(view.candidates))
+        return m
+
+    def _quantiles(self, x: Array, m: Array, fitted: Array, whole: View) -> Array:
+        """Return q of each column at ``LEVELS``, (D, levels)."""
+        odds = odds_of_missing(np.where(whole.observed, x, whole.a), whole.observed)
+        found = np.zeros((x.shape[1], len(LEVELS)))
+        for j in range(x.shape[1]):
+            seen = whole.observed[:, j]
+            s = whole.width(m[:, j], self.pair_.quantiles, j)[seen]
+            weight = np.minimum(odds[seen, j] / np.median(odds[seen, j]), CAP)
+            found[j] = _weighed_quantiles((x[seen, j] - fitted[seen, j]) / s, weight)
+        return found
+
     def _view(self, x: Array, pair: Pair, gain: bool) -> View:
         blocks = self.encoding_.blocks
         raw = conditional(pair.raw, x, blocks)
         scores = conditional(pair.scores, pair.quantiles.forth(x), blocks, gain)
-        a = np.clip(raw.mean, self.low_, self.high_)
+        near = np.clip(raw.mean, self.low_, self.high_)
+        explained = np.clip(1 - raw.variance / np.diag(pair.raw.covariance), 0.0, 1.0)
+        a = np.maximum(near + explained**2 * (raw.mean - near), self.floor_)
         b = pair.quantiles.mean(scores.mean, scores.variance)
         return View(~np.isnan(x), a, b, raw.variance, scores.variance, scores)
 
@@ -192,11 +251,11 @@ class HybridImputer(TableImputer):
         parts: list[NDArray[np.bool_]],
         pairs: list[Pair],
         fold: NDArray[np.int64],
-        observed: NDArray[np.bool_],
+        whole: View,
         seed: int,
     ) -> Array:
         """Fit the trees of each column; return the predictions with them, out of fold."""
-        width = x.shape[1]
+        width, observed = x.shape[1], whole.observed
         self.forests_: list[Forest | None] = [None] * width
         self.gate_ = np.zeros(width)
         self.near_ = self._nearest(width)
@@ -208,7 +267,11 @@ class HybridImputer(TableImputer):
         chosen = np.zeros(len(x), bool)
         chosen[rng.permutation(len(x))[:most]] = True
         views = [
-            self._view(x[p & chosen], pair, gain=True) for p, pair in zip(parts, pairs, strict=True)
+            replace(
+                self._view(x[p & chosen], pair, gain=True),
+                c=None if whole.c is None else whole.c[p & chosen],
+            )
+            for p, pair in zip(parts, pairs, strict=True)
         ]
         order = np.concatenate([np.flatnonzero(p & chosen) for p in parts])
         group = fold[order]
@@ -248,13 +311,13 @@ class HybridImputer(TableImputer):
         return np.argsort(-link, axis=1, kind="stable")[:, :count]
 
     def _features(self, j: int, view: View) -> Array:
-        """Return what the trees of column ``j`` see, (n, 3 + 2 K)."""
+        """Return what the trees of column ``j`` see, (n, 3 or 4, + 2 K)."""
         near = self.near_[j]
         if self.encoding_.levels[self.encoding_.owner[j]]:
             others = np.where(view.observed, view.scores.filled, 0.0)[:, near]
         else:
             others = view.scores.without(j, view.observed)[:, near]
-        own = [view.a[:, j], view.b[:, j], np.sqrt(view.vb[:, j])]
+        own = [*(c[:, j] for c in view.candidates), np.sqrt(view.vb[:, j])]
         return np.column_stack([*own, others, view.observed[:, near]])
 
     def _predicted(self, x: Array) -> tuple[Array, Array, View]:
@@ -262,7 +325,10 @@ class HybridImputer(TableImputer):
         missing = np.isnan(x)
         trees = [int(j) for j in np.flatnonzero(self.gate_) if missing[:, j].any()]
         view = self._view(x, self.pair_, gain=bool(trees))
-        m = self.weight_ * view.a + (1 - self.weight_) * view.b
+        if self.restorers_ is not None:
+            view = replace(view, c=np.clip(self.restorers_(x), self.low_, self.high_))
+        m = self._stacked(view)
+        low, high = np.minimum(m, self.low_), np.maximum(m, self.high_)
         s = np.column_stack(
             [view.width(m[:, j], self.pair_.quantiles, j) for j in range(x.shape[1])]
         )
@@ -270,7 +336,7 @@ class HybridImputer(TableImputer):
             forest, rows = self.forests_[j], missing[:, j]
             assert forest is not None
             m[rows, j] += self.gate_[j] * forest(self._features(j, view)[rows])
-        return m + self.tilt_.shift(x), s, view
+        return np.clip(m + self.tilt_.shift(x), low, high), s, view
 
     def _chunks(self, values: Array) -> list[Array]:
         width = len(self.encoding_.mean)
@@ -281,7 +347,7 @@ class HybridImputer(TableImputer):
         parts = []
         for part in self._chunks(values):
             f, _, _ = self._predicted(self.encoding_.forth(part))
-            parts.append(self.encoding_.back(np.clip(f, self.low_, self.high_)))
+            parts.append(self.encoding_.back(f))
         return np.concatenate(parts)
 
     def _ends(self, values: Array, coverage: float) -> tuple[Array, Array]:
@@ -311,7 +377,8 @@ class HybridImputer(TableImputer):
                     law = self.bootstraps_[k % len(self.bootstraps_)]
                     other = conditional(law, x).mean
                     centre = f + np.clip(other, self.low_, self.high_) - view.a
-                one = np.clip(centre + s * noise, self.low_, self.high_)
+                low, high = np.minimum(f, self.low_), np.maximum(f, self.high_)
+                one = np.clip(centre + s * noise, low, high)
                 drawn[k].append(self._levelled(one, f, part, rng))
         return [np.concatenate(parts) for parts in drawn]
 
@@ -353,11 +420,12 @@ def _merged(parts: list[NDArray[np.bool_]], pieces: list[Array]) -> Array:
     return out
 
 
-def _convex(x: Array, a: Array, b: Array, observed: NDArray[np.bool_]) -> Array:
-    """Return the weight of A beside B in each column, in [0, 1]."""
-    gap = np.where(observed, a - b, 0.0)
-    miss = np.where(observed, x - b, 0.0)
-    return np.asarray(np.clip((miss * gap).sum(0) / ((gap * gap).sum(0) + 1e-9), 0.0, 1.0))
+def _weighed_quantiles(residual: Array, weight: Array) -> Array:
+    """Return quantiles at ``LEVELS``: the k-th smallest lies at its share of W (1 + 1 / n_eff)."""
+    order = np.argsort(residual, kind="stable")
+    mass = np.cumsum(weight[order])
+    effective = mass[-1] ** 2 / float(weight @ weight)
+    return np.interp(LEVELS, mass / (mass[-1] * (1 + 1 / effective)), residual[order])
 
 
 def _numbers(encoding: Encoding, z: Array) -> Array:

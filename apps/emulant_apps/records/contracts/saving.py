@@ -33,6 +33,7 @@ from emulant_apps.records.contracts.networks import (
     MIWAEImputer,
     StackedDenoisingImputer,
 )
+from emulant_apps.records.contracts.restorers import Restorers
 from emulant_apps.records.contracts.simple import ImputedClassifier, MeanImputer
 from emulant_apps.records.copula import Quantiles
 from emulant_apps.records.encoding import Encoding
@@ -50,7 +51,7 @@ KNOWN: Mapping[str, type] = {
         ACGANClassifier, BayesianRidge, BlendedClassifier, BoostedClassifier,
         ChainedEquationsImputer, Encoding, Forest, GAINImputer, Gaussian, HybridImputer,
         ImputedClassifier, IndicatorLogistic, IterativeImputer, LogisticRegression,
-        MIWAEImputer, MatchedMeans, MeanImputer, Pair, Quantiles, SimpleImputer,
+        MIWAEImputer, MatchedMeans, MeanImputer, Pair, Quantiles, Restorers, SimpleImputer,
         StackedDenoisingImputer, Tilt, _ImputerTriplet,
     )
 }  # fmt: skip
