@@ -55,7 +55,7 @@ from emulant_apps.records import (
     train,
     trees,
 )
-from emulant_apps.records.contracts import boosting, hybrid
+from emulant_apps.records.contracts import boosting, hybrid, restorers, stacking
 from records_worlds import development, hide, tables
 
 Array = NDArray[np.float64]
@@ -86,14 +86,16 @@ METHODS: dict[str, Callable[[int], Any]] = {
 }
 
 
-STACK = (StackedDenoisingImputer, model.stack, model.restorer, train.fit_restorer, train.trained)
+STACK = (model.stack, model.restorer, train.fit_restorer, train.trained, sample.restore)
 CODE: dict[str, Sequence[Any]] = {
     "missForest": (missforest,),
     "GAIN": (GAINImputer, gain.GAIN, model.gain, train.fit_gain, train.trained, sample.gain_fill),
     "MIWAE": (MIWAEImputer, miwae.MIWAE, model.miwae, train.fit_miwae, train.trained),
-    "SAE": (*STACK, sample.restore),
-    "hybrid": (hybrid, gaussian, copula, encoding, selection, trees, boosting),
-}
+    "SAE": (StackedDenoisingImputer, *STACK),
+    "hybrid": (
+        hybrid, gaussian, copula, encoding, selection, trees, boosting, restorers, stacking, *STACK,
+    ),
+}  # fmt: skip
 """What decides a method's judgements beside its settings and scikit-learn."""
 
 
