@@ -79,9 +79,12 @@ class TrainConfig:
     """Molecules to train on: .smi, .csv, .tsv, .sdf, each also .gz. Default: the embedded set."""
     column: str | None = None
     """Column of SMILES in a table. Default: detected."""
-    preset: Literal["quick", "full", "settle", "cdn", "char-rnn-quick", "char-rnn"] = "quick"
+    preset: Literal["quick", "full", "settle", "prior", "cdn", "char-rnn-quick", "char-rnn"] = (
+        "quick"
+    )
     """quick: 100,000 molecules within ten minutes. full: about an hour. settle: the last part of
-    full alone, for a run that was stopped, given by --start. cdn: the sizes and weights of Harel
+    full alone, for a run that was stopped, given by --start. prior: the flow over the codes alone,
+    of the model in --start. cdn: the sizes and weights of Harel
     and Radinsky's own network. char-rnn-quick, char-rnn: no VAE, but a network that says strings
     token by token, of 100,000 molecules or of all."""
     start: Path | None = None
@@ -199,10 +202,33 @@ class SampleConfig(DrawnConfig):
     """Which of the shipped weights to draw from. Default: vae; with --model, what that is."""
     prior: Literal["learned", "normal"] | None = None
     """Of a VAE; learned: the flow fitted to the codes; normal: N(0, I). Default: learned."""
+    mass: float | None = None
+    """Molecular weight to ask for, g/mol."""
+    logp: float | None = None
+    """logP to ask for."""
+    tpsa: float | None = None
+    """Polar surface to ask for, Å²."""
+    qed: float | None = None
+    """Drug-likeness to ask for, 0 to 1."""
+    sa: float | None = None
+    """Ease of synthesis to ask for, 1 easy to 10 hard."""
+    guidance: float = 1.0
+    """1: draws from the law of molecules with what is asked; more exaggerates it."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         require_at_least(1, self.count, "--count")
+        require_at_least(0, self.guidance, "--guidance")
+        for name in ("mass", "tpsa", "qed"):
+            require_at_least(0, getattr(self, name), f"--{name}")
+        require_at_least(1, self.sa, "--sa")
+        if self.logp is not None and not math.isfinite(self.logp):
+            raise InputError(f"--logp: must be finite, got {self.logp:g}")
+
+    @property
+    def asked(self) -> dict[str, float | None]:
+        """What is asked of the molecules, by property."""
+        return {name: getattr(self, name) for name in ("mass", "logp", "tpsa", "qed", "sa")}
 
 
 @dataclass(frozen=True, kw_only=True)

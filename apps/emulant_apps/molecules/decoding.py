@@ -54,6 +54,8 @@ class Mode:
     """Whether only grammatical tokens may be said."""
     prior: Prior = "learned"
     """Of a VAE; learned: the flow over the codes; normal: N(0, I)."""
+    guidance: float = 1.0
+    """Of properties that are asked: 1 draws from their law, more exaggerates them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -11,6 +11,7 @@ from emulant_apps.molecules.config import SampleConfig
 from emulant_apps.molecules.decoding import Mode
 from emulant_apps.molecules.model import read_weights
 from emulant_apps.molecules.sample import Emulator
+from emulant_apps.molecules.targets import target_vector
 
 __all__ = ["any_emulator", "char_emulator", "mode_of", "vae_emulator"]
 
@@ -53,5 +54,10 @@ def mode_of(config: SampleConfig, emulator: Emulator | CharEmulator) -> Mode:
     if isinstance(emulator, CharEmulator):
         if config.prior is not None:
             raise InputError("--prior: a char-RNN has no latent, hence no prior; leave it out")
+        if target_vector(config.asked) is not None:
+            raise InputError("properties cannot be asked of a char-RNN; draw from a VAE")
         return Mode(1.0 if config.temperature is None else config.temperature, config.masked)
-    return Mode(config.temperature or 0.0, config.masked, config.prior or "learned")
+    if config.prior == "normal" and target_vector(config.asked) is not None:
+        raise InputError("--prior normal: knows of no properties; leave it out to ask for some")
+    prior = config.prior or "learned"
+    return Mode(config.temperature or 0.0, config.masked, prior, config.guidance)

@@ -17,7 +17,9 @@ from emulant_apps.molecules.config import AnaloguesConfig, JudgedConfig, SampleC
 from emulant_apps.molecules.decoding import CHUNK, Drawn, Mode, is_molecule, joined
 from emulant_apps.molecules.emulators import any_emulator, mode_of, vae_emulator
 from emulant_apps.molecules.filter import read, recorded
+from emulant_apps.molecules.sample import Emulator
 from emulant_apps.molecules.tables import SUFFIXES, Candidate
+from emulant_apps.molecules.targets import target_table, target_vector
 
 __all__ = ["gathered", "run_analogues", "run_sample"]
 
@@ -31,20 +33,25 @@ def run_sample(config: SampleConfig) -> int:
     emulator = any_emulator(config.model, config.generator)
     mode = mode_of(config, emulator)
     made = current("molecules sample", config, config.seed, weights=emulator.model.content)
+    asked = target_vector(config.asked)
+
+    def draw(start: int, size: int, progress: Callable[[int, int], None] | None = None) -> Drawn:
+        if asked is None:
+            return emulator.sample(size, config.seed, mode, config.workers, start, progress)
+        assert isinstance(emulator, Emulator)  # else mode_of has refused
+        return emulator.sample(size, config.seed, mode, config.workers, start, progress, asked)
+
     if config.raw:
         with Progress("sample", math.ceil(config.count / CHUNK)) as progress:
-            drawn = emulator.sample(
-                config.count, config.seed, mode, config.workers, progress=progress.update
-            )
+            drawn = draw(0, config.count, progress.update)
         _write_raw(config, drawn, made)
         sys.stdout.write(f"{_told(drawn, mode)}\n{len(drawn.strings):,} strings: {config.out}\n")
         return PASS
 
-    def draw(start: int, size: int) -> Drawn:
-        return emulator.sample(size, config.seed, mode, config.workers, start=start)
-
     found, drawn = gathered(draw, config.count, config, "sample")
     deliver(config.out, "New molecules", _told(drawn, mode), found, made, config.count)
+    if asked is not None:
+        sys.stdout.write(target_table(asked, drawn.strings, config.workers))
     return PASS
 
 

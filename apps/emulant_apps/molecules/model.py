@@ -1,8 +1,7 @@
 """The prototype VAE: its networks wired into the engine's methods, and the file of its weights.
 
 The VAE is :class:`emulant.methods.vae.VAE`; its prior is replaced, once it is trained, by a flow
-(:class:`emulant.methods.flow_matching.FlowMatching`) over standardised codes (z - m) / d, where m
-and d are the mean and the scatter of the codes of the training set.
+over standardised codes that knows of properties (:mod:`~.prior`).
 """
 
 from __future__ import annotations
@@ -16,9 +15,7 @@ import torch
 from torch import Tensor
 
 from emulant.errors import InputError
-from emulant.methods.flow_matching import FlowMatching
 from emulant.methods.vae import VAE
-from emulant.nets.embed import TimeMLP
 from emulant.nets.initial import initial_parameters
 from emulant.rng import torch_rng
 from emulant.store.provenance import Provenance
@@ -31,13 +28,12 @@ from emulant_apps.molecules.networks import (
     Sizes,
     StringDecoder,
 )
+from emulant_apps.molecules.prior import Codes, prior_of
 
 __all__ = [
     "FILE",
-    "Codes",
     "Model",
     "build",
-    "build_prior",
     "load_model",
     "read_weights",
     "save_model",
@@ -60,28 +56,6 @@ def build(
         )  # fmt: skip
 
 
-def build_prior(latent: int, seed: int = 0) -> FlowMatching:
-    """Return the flow that carries N(0, I) into the standardised codes."""
-    with initial_parameters(torch_rng(seed, "molecules", "prior")):
-        field = TimeMLP(latent, latent, (384, 384, 384))
-    return FlowMatching(field, (latent,), steps=12)
-
-
-@dataclass(frozen=True)
-class Codes:
-    """The law of the codes: a flow in the standardised space, and how to leave that space."""
-
-    flow: FlowMatching
-    mean: Tensor
-    """m, shape (Z,)."""
-    scatter: Tensor
-    """d, shape (Z,)."""
-
-    def draw(self, n: int, rng: torch.Generator) -> Tensor:
-        """Return ``n`` latents, shape (n, Z)."""
-        return self.mean + self.scatter * self.flow.sample(n, rng)
-
-
 @dataclass(frozen=True)
 class Model:
     """A trained VAE of strings with its prior, and what must be known about it."""
@@ -101,8 +75,7 @@ class Model:
 
     def draw_latents(self, n: int, rng: torch.Generator) -> Tensor:
         """Return ``n`` latents of the learned prior, or of N(0, I) where there is none."""
-        prior = self.vae.prior if self.codes is None else self.codes
-        return prior.draw(n, rng)
+        return self.vae.prior.draw(n, rng) if self.codes is None else self.codes.draw(n, rng)
 
 
 def save_model(
@@ -159,8 +132,7 @@ def load_model(directory: Path) -> Model:
     vae.autoencoder.load_state_dict(under("vae."))
     codes = None
     if "codes.mean" in stored.tensors:
-        flow = build_prior(sizes.latent)
-        flow.field.load_state_dict(under("flow."))
+        flow = prior_of(sizes.latent, under("flow."))
         known = under("codes.")
         codes = Codes(flow.eval(), known["mean"], known["scatter"])
     provenance = Provenance.from_json(record["provenance"])

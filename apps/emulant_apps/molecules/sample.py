@@ -82,11 +82,19 @@ class Emulator:
         workers: int | None = 1,
         start: int = 0,
         progress: Callable[[int, int], None] | None = None,
+        asked: NDArray[np.float64] | None = None,
     ) -> Drawn:
-        """Return ``count`` strings of the prior, from number ``start``, a multiple of CHUNK, on."""
+        """Return ``count`` strings of the prior, from number ``start``, a multiple of CHUNK, on.
+
+        Parameters
+        ----------
+        asked
+            Properties in the order of :data:`~.targets.TARGETS`, (5,) for all strings or
+            (count, 5), NaN where nothing is asked.
+        """
         if start % CHUNK:
             raise ValueError(f"'start' must be a multiple of {CHUNK}, got {start}")
-        work = partial(_of_prior, self.model, mode or Mode(), seed, start // CHUNK)
+        work = partial(_of_prior, self.model, mode or Mode(), seed, start // CHUNK, asked)
         chunks = chunked_map(work, math.ceil(count / CHUNK), 1, seed, workers, progress)
         return joined(chunks, count)
 
@@ -151,7 +159,14 @@ class _Jobs:
 
 
 def _of_prior(
-    model: Model, mode: Mode, seed: int, first: int, chunk: int, size: int, unused: int
+    model: Model,
+    mode: Mode,
+    seed: int,
+    first: int,
+    asked: NDArray[np.float64] | None,
+    chunk: int,
+    size: int,
+    unused: int,
 ) -> Drawn:
     """Return the strings of one chunk of the prior."""
     del size, unused
@@ -160,8 +175,17 @@ def _of_prior(
         if mode.prior == "normal" or model.codes is None:
             z = model.vae.prior.draw(CHUNK, rng)
         else:
-            z = model.codes.draw(CHUNK, rng)
+            z = model.codes.draw(CHUNK, rng, _of_chunk(asked, chunk), mode.guidance)
         return _said(model, z, mode, rng)
+
+
+def _of_chunk(asked: NDArray[np.float64] | None, chunk: int) -> NDArray[np.float64] | None:
+    """Return what is asked of the strings of a chunk, one row each, or one row for all."""
+    if asked is None or asked.ndim == 1:
+        return asked
+    rows = asked[chunk * CHUNK : (chunk + 1) * CHUNK]
+    nothing = np.full((CHUNK - len(rows), asked.shape[1]), np.nan)
+    return np.concatenate([rows, nothing])
 
 
 def _of_prototype(

@@ -1,9 +1,8 @@
 """Fit the prototype VAE, then a flow over its codes, which becomes its prior.
 
 Two games of the engine, one after the other, each resumable: the VAE on batches of strings, and
-:class:`~emulant.methods.flow_matching.FlowMatching` on the codes z ~ q(z | x) of the training
-strings, standardised. Without the second, a latent of N(0, I) lies where no molecule was ever
-coded (the *prior hole*).
+the flow of :mod:`~.prior` on the codes z ~ q(z | x) of the training strings. Without the second, a
+latent of N(0, I) lies where no molecule was ever coded (the *prior hole*).
 """
 
 from __future__ import annotations
@@ -23,14 +22,17 @@ from emulant.errors import PASS, InputError
 from emulant.methods.game import evaluating
 from emulant.methods.vae import VAE
 from emulant.rng import derive, numpy_rng, torch_rng
+from emulant.store.hashing import hash_arrays
 from emulant.store.provenance import current
 from emulant.store.tensors import load_tensors
-from emulant.train import Optimiser, Plan, Resampled, begun, fit, require_room
+from emulant.train import Optimiser, Plan, begun, fit, require_room
 from emulant.train.plan import Precision
 from emulant_apps.molecules.bank import Strings, training_strings
 from emulant_apps.molecules.config import TrainConfig
-from emulant_apps.molecules.model import FILE, Codes, build, build_prior, load_model, save_model
+from emulant_apps.molecules.model import FILE, build, load_model, save_model
 from emulant_apps.molecules.networks import Kind, Sizes
+from emulant_apps.molecules.prior import Codes, CodesAndProperties, build_prior
+from emulant_apps.molecules.targets import numbers_of
 from emulant_apps.molecules.vocabulary import Vocabulary
 
 __all__ = ["PRESETS", "Ramp", "Recipe", "codes_of", "fit_codes", "fit_strings", "run", "train"]
@@ -76,7 +78,7 @@ class Recipe:
     precision: Precision = "bf16-mixed"
     codes: int = 200_000
     """Codes that the prior is fitted to, at most; 0: no learned prior."""
-    code_steps: int = 6_000
+    code_steps: int = 8_000
     code_batch: int = 512
     code_rate: float = 2e-3
 
@@ -93,6 +95,7 @@ PRESETS: Mapping[str, Recipe] = {
         code_steps=1_500,
         code_batch=256,
     ),
+    "prior": Recipe(),
     "cdn": Recipe(
         kind="cdn",
         latent=300,
@@ -105,7 +108,8 @@ PRESETS: Mapping[str, Recipe] = {
         codes=0,
     ),
 }
-"""quick: within ten minutes. settle: what ends a run that was stopped. cdn: the published one."""
+"""quick: within ten minutes. settle: what ends a run that was stopped. prior: the flow of full,
+alone. cdn: the published one."""
 
 
 def run(config: TrainConfig) -> int:
@@ -133,6 +137,8 @@ def train(config: TrainConfig) -> Path:
         less = min(recipe.code_steps, max(1, config.steps))
         recipe = dataclasses.replace(recipe, steps=config.steps, code_steps=less)
     require_room(config.out, config.resume)
+    if config.preset == "prior":
+        return _refit(recipe, config)
     strings = training_strings(config, recipe.molecules)
     vocabulary = Vocabulary.of(strings, rare=config.rare)
     encoded = vocabulary.encode(strings)
@@ -140,7 +146,7 @@ def train(config: TrainConfig) -> Path:
         sys.stderr.write(f"train: {len(encoded.unknown)} strings left out: rare tokens or long\n")
     sizes = Sizes(recipe.kind, vocabulary.words, vocabulary.length, recipe.latent, recipe.width)
     vae, fingerprint = fit_strings(recipe, sizes, encoded.rows, config)
-    codes = fit_codes(recipe, vae, encoded.rows, config) if recipe.codes else None
+    codes = fit_codes(recipe, vae, vocabulary, encoded.rows, config) if recipe.codes else None
     made = current("molecules train", config, config.seed, data=fingerprint)
     save_model(config.out, vae, codes, sizes, made)
     return config.out
@@ -174,13 +180,38 @@ def fit_strings(
     return averaged, bank.fingerprint
 
 
-def fit_codes(recipe: Recipe, vae: VAE, rows: NDArray[np.uint8], config: TrainConfig) -> Codes:
-    """Fit the flow over the codes of the strings; return the learned prior."""
+def _refit(recipe: Recipe, config: TrainConfig) -> Path:
+    """Fit the prior of a model that is there already; its other parameters stay as they are."""
+    if config.start is None:
+        raise InputError("--preset prior: needs --start, the directory of a model")
+    model = load_model(config.start)
+    strings = training_strings(config, recipe.molecules)
+    encoded = model.sizes.vocabulary.encode(strings)
+    if not len(encoded.rows):
+        raise InputError(f"--start {config.start}: can read none of these molecules")
+    codes = fit_codes(recipe, model.vae, model.sizes.vocabulary, encoded.rows, config)
+    data = hash_arrays({"rows": encoded.rows})
+    made = current("molecules train", config, config.seed, data=data, weights=model.content)
+    save_model(config.out, model.vae, codes, model.sizes, made)
+    return config.out
+
+
+def fit_codes(
+    recipe: Recipe,
+    vae: VAE,
+    vocabulary: Vocabulary,
+    rows: NDArray[np.uint8],
+    config: TrainConfig,
+) -> Codes:
+    """Fit the flow over the codes and properties of the strings; return the learned prior."""
     chosen = numpy_rng(config.seed, "molecules codes").permutation(len(rows))[: recipe.codes]
-    z = codes_of(vae, rows[np.sort(chosen)], torch_rng(config.seed, "molecules codes"))
+    rows = rows[np.sort(chosen)]
+    z = codes_of(vae, rows, torch_rng(config.seed, "molecules codes"))
     mean, scatter = z.mean(0), z.std(0) + 1e-3
-    bank = Resampled((z - mean) / scatter, size=recipe.code_batch)
-    flow = build_prior(recipe.latent, config.seed)
+    y = numbers_of(vocabulary.decode(rows[:, 1:]), config.workers)
+    told = torch.from_numpy(np.nanmean(y, axis=0)), torch.from_numpy(np.nanstd(y, axis=0) + 1e-3)
+    bank = CodesAndProperties((z - mean) / scatter, torch.from_numpy(y), recipe.code_batch)
+    flow = build_prior(vae.latent, config.seed, told)
     plan = Plan(
         {"field": Optimiser(recipe.code_rate, warmup=min(100, recipe.code_steps))},
         steps=recipe.code_steps,
