@@ -18,6 +18,7 @@ from rdkit.Chem.Scaffolds import MurckoScaffold
 from emulant_apps.molecules import corpus
 from emulant_apps.molecules.assess import DEFAULT_SETS, Chain, assess
 from emulant_apps.molecules.chemistry.properties import synthesis
+from molecules_page import write_block
 
 
 def rate(work: Callable[[Sequence[str]], object], strings: Sequence[str]) -> float:
@@ -84,13 +85,7 @@ def main() -> None:
     asked = parser.parse_args()
     command = f"`python benchmarks/molecules_filters.py --count {asked.count}`"
     text = "\n".join([command, "", *table(asked.count)])
-    print(text)
-    if asked.docs is not None:
-        page = asked.docs.read_text(encoding="utf-8")
-        head, rest = page.split("<!-- filters -->", 1)
-        _, tail = rest.split("<!-- /filters -->", 1)
-        inside = f"<!-- filters -->\n{text}\n<!-- /filters -->"
-        asked.docs.write_text(f"{head}{inside}{tail}", encoding="utf-8")
+    write_block(asked.docs, "filters", text)
 
 
 if __name__ == "__main__":

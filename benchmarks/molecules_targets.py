@@ -15,6 +15,7 @@ from emulant_apps.molecules import corpus
 from emulant_apps.molecules.codes import CodeReport, report_codes
 from emulant_apps.molecules.metrics import Described, Metrics, describe, measure
 from emulant_apps.molecules.sample import Emulator, Mode
+from molecules_page import write_block
 
 MODES = {
     "flow prior, greedy": Mode(),
@@ -107,13 +108,7 @@ def main() -> None:
         f"--held-out {asked.held_out} --seed {asked.seed}{flag}`"
     )
     text = "\n".join([command, "", *codes(found), "", *modes(emulator, asked)])
-    print(text)
-    if asked.docs is not None:
-        page = asked.docs.read_text(encoding="utf-8")
-        head, rest = page.split("<!-- targets -->", 1)
-        _, tail = rest.split("<!-- /targets -->", 1)
-        inside = f"<!-- targets -->\n{text}\n<!-- /targets -->"
-        asked.docs.write_text(f"{head}{inside}{tail}", encoding="utf-8")
+    write_block(asked.docs, "targets", text)
 
 
 if __name__ == "__main__":

@@ -184,15 +184,23 @@ def _refit(recipe: Recipe, config: TrainConfig) -> Path:
     """Fit the prior of a model that is there already; its other parameters stay as they are."""
     if config.start is None:
         raise InputError("--preset prior: needs --start, the directory of a model")
-    model = load_model(config.start)
     strings = training_strings(config, recipe.molecules)
-    encoded = model.sizes.vocabulary.encode(strings)
+    content = None
+    if (config.start / FILE).exists():
+        model = load_model(config.start)
+        vae, sizes, content = model.vae, model.sizes, model.content
+    else:  # a run that was stopped before it had a prior
+        vocabulary = Vocabulary.of(strings, rare=config.rare)
+        sizes = Sizes(recipe.kind, vocabulary.words, vocabulary.length, recipe.latent, recipe.width)
+        vae = build(sizes, config.seed)
+        _start_from(config.start, vae, sizes)
+    encoded = sizes.vocabulary.encode(strings)
     if not len(encoded.rows):
         raise InputError(f"--start {config.start}: can read none of these molecules")
-    codes = fit_codes(recipe, model.vae, model.sizes.vocabulary, encoded.rows, config)
+    codes = fit_codes(recipe, vae, sizes.vocabulary, encoded.rows, config)
     data = hash_arrays({"rows": encoded.rows})
-    made = current("molecules train", config, config.seed, data=data, weights=model.content)
-    save_model(config.out, model.vae, codes, model.sizes, made)
+    made = current("molecules train", config, config.seed, data=data, weights=content)
+    save_model(config.out, vae, codes, sizes, made)
     return config.out
 
 
