@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from emulant.errors import InputError
@@ -28,6 +29,7 @@ from emulant_apps.lensing.transport import TRIM
 
 __all__ = ["GROUP", "Pairs", "Related", "of_pixels"]
 
+Singles = NDArray[np.float32]
 GROUP = 8
 """Maps of one cosmology whose features are compared with those of as many true ones."""
 
@@ -58,7 +60,7 @@ class _Cosmology:
 
     maps: Tensor
     """(N, 1, 64, 64), in σ."""
-    linear: Floats | None
+    linear: Singles | None
     """L of each map (N, 64, 64), no unit."""
     sky: RandomSky
     sigma: float
@@ -121,7 +123,9 @@ class Pairs:
                 contexts.append(torch.cat([y, cosmology]))
         return Batch(torch.stack(rows), torch.stack(contexts))
 
-    def _fields(self, own: _Cosmology, pick: Tensor, noise: np.random.Generator) -> Floats:
+    def _fields(
+        self, own: _Cosmology, pick: Tensor, noise: np.random.Generator
+    ) -> NDArray[np.float32]:
         del pick
         return own.sky.draw(GROUP, noise)
 
@@ -154,7 +158,9 @@ class Related(Pairs):
         spectrum, given = kappa.spectrum, _tabled(kappa, self._resolution)
         return RandomSky(own.patch, spectrum, shift, given=given)
 
-    def _fields(self, own: _Cosmology, pick: Tensor, noise: np.random.Generator) -> Floats:
+    def _fields(
+        self, own: _Cosmology, pick: Tensor, noise: np.random.Generator
+    ) -> NDArray[np.float32]:
         assert own.linear is not None
         return own.sky.draw(GROUP, noise, own.linear[pick.numpy()])
 

@@ -90,7 +90,12 @@ def test_light_cones_leave_nothing_but_the_maps(tmp_path):
         (["simulate", "--resolution", "huge"], "huge"),
         (["simulate", "--device", "cuda"], "GPU"),
         (["simulate", "--source", "gaussian", "--size", "200000"], "needs about"),
+        (["simulate", "--source", "gaussian", "--pairs"], "--pairs"),
         (["sample", "--count", "0"], "--count"),
+        (["sample", "--device", "cuda"], "GPU"),
+        (["sample", "--degrees", "0"], "--degrees"),
+        (["sample", "--size", "100", "--degrees", "5"], "100 pixels"),
+        (["train", "--data", "nowhere.h5", "--pixels", "32"], "32"),
         (["sample", "--noise", "-1"], "--noise"),
         (["sample", "--model", "nowhere"], "nowhere"),
         (["train", "--data", "nowhere.h5"], "nowhere.h5"),
@@ -106,6 +111,19 @@ def test_impossible_request_leaves_nothing(tmp_path, capsys, flags, word, monkey
     out = "made.h5" if flags[0] in ("simulate", "sample") else "made"
     assert word in refused(capsys, *flags, "--out", str(tmp_path / out))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_training_without_the_gpu_that_was_asked_for_is_refused(tmp_path, capsys, monkeypatch):
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    main(["lensing", "simulate", "--source", "lognormal", "--cosmologies", "1", "--boxes", "1",
+          "--maps", "8", "--out", str(tmp_path / "a.h5")])  # fmt: skip
+    capsys.readouterr()
+    said = refused(capsys, "train", "--data", str(tmp_path / "a.h5"), "--device", "cuda", "--out",
+                   str(tmp_path / "run"))  # fmt: skip
+    assert "cuda" in said
+    assert not (tmp_path / "run").exists()
 
 
 def test_existing_files_and_foreign_suffixes_are_refused_before_any_work(tmp_path, capsys):

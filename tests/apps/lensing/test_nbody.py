@@ -11,7 +11,14 @@ from emulant_apps.lensing.field.pixels import patch_power
 from emulant_apps.lensing.nbody import lightcone
 from emulant_apps.lensing.nbody.evolve import evolve, schedule
 from emulant_apps.lensing.nbody.initial import displaced, linear_field
-from emulant_apps.lensing.nbody.lightcone import LAYOUTS, project, render, simulate_planes, slabs
+from emulant_apps.lensing.nbody.lightcone import (
+    LAYOUTS,
+    linear_power,
+    project,
+    render,
+    simulate_planes,
+    slabs,
+)
 from emulant_apps.lensing.nbody.mesh import EDGES, Mesh
 from emulant_apps.lensing.nbody.transfer import load_deficits, transfers
 from emulant_apps.lensing.theory.convergence import Convergence
@@ -163,6 +170,47 @@ def test_a_plane_wave_is_seen_at_its_angle():
     power = default_bands(patch).mean(patch.power(maps)).mean(0)
     assert abs(default_bands(patch).centres[power.argmax()] / (k * where.chi) - 1) < 0.3
     assert maps.std() == pytest.approx(where.weight / np.sqrt(2), rel=0.15)
+
+
+def test_one_ray_a_pixel_is_the_mean_over_the_pixel():
+    """Maps of 64 pixels are those of 128, averaged: the window makes each pixel its mean."""
+    kappa = Convergence(COSMOLOGY)
+    planes = simulate_planes(kappa, LAYOUTS["tiny"], 3)
+    gains = transfers(kappa, planes, None)
+    coarse, fine = (render(planes, gains, Patch(n, 5.0), 3, 0, kappa) for n in (64, 128))
+    for a, b in ((coarse.kappa, fine.kappa), (coarse.linear, fine.linear)):
+        means = b.reshape(3, 64, 2, 64, 2).mean((2, 4))
+        assert (means - a).std() < 0.05 * a.std()
+    rays = fine.kappa[:, ::2, ::2]
+    assert (rays - coarse.kappa).std() > 0.2 * coarse.kappa.std()
+
+
+def test_the_linear_planes_add_up_to_their_share_of_theory():
+    kappa = Convergence(COSMOLOGY)
+    planes = simulate_planes(kappa, LAYOUTS["tiny"], 4)
+    patch = Patch(32, 5.0)
+    linear = render(planes, transfers(kappa, planes, None), patch, 150, 0, kappa).linear
+    grid = np.geomspace(2.0, 3000.0, 100)
+    table = linear_power(kappa, LAYOUTS["tiny"], grid)
+    expected = patch_power(patch, lambda ell: np.interp(ell, grid, table, right=0.0))
+    bands = default_bands(patch)
+    ratio = bands.mean(patch.power(linear)).mean(0) / bands.mean(expected)
+    assert np.all(np.abs(ratio[1:4] - 1) < 0.35)  # one box
+    whole = bands.mean(patch_power(patch, kappa.spectrum))
+    assert np.all(bands.mean(expected) < whole)
+
+
+def test_compiled_sums_are_those_of_the_array_program():
+    mesh = Mesh(100.0, 16)
+    x = torch.rand(3, 500, generator=torch.Generator().manual_seed(0)) * 140 - 20
+    flat, field = torch.zeros(16**3), torch.randn(16, 16, 16, generator=torch.Generator())
+    read, own = torch.zeros(500), torch.empty(500)
+    for index, weight in mesh._corners(x):
+        flat.index_add_(0, index, weight)
+        read += field.reshape(-1)[index] * weight
+    mesh._read(field, x, own)
+    assert torch.allclose(own, read, atol=1e-4)
+    assert torch.allclose(mesh.contrast(x), flat.reshape(16, 16, 16) * (16**3 / 500) - 1, atol=1e-3)
 
 
 def test_a_small_light_cone_has_convergence_of_the_right_size():
