@@ -1,8 +1,9 @@
-"""Work over local cores, in seeded chunks, so that the result knows no number of workers.
+"""Work over cores, in seeded chunks, so that the result knows no number of workers.
 
 ``count`` items are cut into chunks of ``chunk``; chunk ``k`` is computed from its own seed,
 derive(seed, "chunk", k), by whichever process comes first, and the results are returned in
-the order of the chunks.
+the order of the chunks. The processes are this machine's, or those of the Dask scheduler that
+EMULANT_SCHEDULER names.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
+from emulant.cluster import SCHEDULER, cluster_map
 from emulant.errors import InputError
 from emulant.rng import derive
 
@@ -61,14 +63,16 @@ def chunked_map(
     seed
         Parent of the chunks' seeds.
     workers
-        Processes; see :func:`worker_count`. With 1 none is started.
+        Processes; see :func:`worker_count`. With 1 none is started. With None and a scheduler
+        in EMULANT_SCHEDULER the chunks go there.
     progress
         Called as progress(items done, count) after each chunk.
 
     Raises
     ------
     InputError
-        A worker process was killed, most likely for want of memory.
+        A worker process was killed, most likely for want of memory; or the scheduler does not
+        answer, see :func:`~emulant.cluster.cluster_map`.
 
     Examples
     --------
@@ -83,9 +87,13 @@ def chunked_map(
         (start, min(chunk, count - start), derive(seed, "chunk", index))
         for index, start in enumerate(range(0, count, chunk))
     ]
+    scheduler = os.environ.get(SCHEDULER, "") if workers is None else ""
     processes = min(worker_count(workers), len(jobs))
     results: list[Result] = []
-    source = _spread(function, jobs, processes) if processes > 1 else _here(function, jobs)
+    if scheduler and len(jobs) > 1:
+        source = cluster_map(function, jobs, scheduler)
+    else:
+        source = _spread(function, jobs, processes) if processes > 1 else _here(function, jobs)
     for (start, size, _), result in zip(jobs, source, strict=True):
         results.append(result)
         if progress is not None:
