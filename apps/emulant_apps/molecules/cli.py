@@ -65,6 +65,17 @@ APP = App(
             ),
         ),
         Command(
+            "retrieve",
+            "Draw fingerprints and retrieve the molecules of a library next to them.",
+            f"{ROOM}.config:RetrieveConfig",
+            f"{ROOM}.retrieve:run",
+            (
+                "emulant molecules retrieve --library catalogue.smi --count 100 --out retrieved",
+                'emulant molecules retrieve --library catalogue.smi --like "CC(=O)Nc1ccc(O)cc1"'
+                " --spread 0.2 --out near.csv",
+            ),
+        ),
+        Command(
             "filter",
             "Say what speaks against molecules of any origin: alerts, rules, novelty, neighbours.",
             f"{ROOM}.config:FilterConfig",

@@ -25,6 +25,7 @@ __all__ = [
     "LinkConfig",
     "OptimiseConfig",
     "PrepareConfig",
+    "RetrieveConfig",
     "SampleConfig",
     "TrainConfig",
     "ValidateConfig",
@@ -79,14 +80,15 @@ class TrainConfig:
     """Molecules to train on: .smi, .csv, .tsv, .sdf, each also .gz. Default: the embedded set."""
     column: str | None = None
     """Column of SMILES in a table. Default: detected."""
-    preset: Literal["quick", "full", "settle", "prior", "cdn", "char-rnn-quick", "char-rnn"] = (
-        "quick"
-    )
+    preset: Literal[
+        "quick", "full", "settle", "prior", "cdn", "char-rnn-quick", "char-rnn", "fingerprints"
+    ] = "quick"
     """quick: 100,000 molecules within ten minutes. full: about an hour. settle: the last part of
     full alone, for a run that was stopped, given by --start. prior: the flow over the codes alone,
     of the model in --start. cdn: the sizes and weights of Harel
     and Radinsky's own network. char-rnn-quick, char-rnn: no VAE, but a network that says strings
-    token by token, of 100,000 molecules or of all."""
+    token by token, of 100,000 molecules or of all. fingerprints: an adversarial autoencoder of
+    MACCS keys, for 'retrieve'."""
     start: Path | None = None
     """Directory of a model, or of a stopped run, whose parameters to start from."""
     steps: int | None = None
@@ -229,6 +231,34 @@ class SampleConfig(DrawnConfig):
     def asked(self) -> dict[str, float | None]:
         """What is asked of the molecules, by property."""
         return {name: getattr(self, name) for name in ("mass", "logp", "tpsa", "qed", "sa")}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetrieveConfig(JudgedConfig):
+    """Draw fingerprints and retrieve the molecules of a library next to them."""
+
+    library: Path | None = None
+    """Molecules to retrieve from: .smi, .csv, .tsv, .sdf, each also .gz. Default: the embedded
+    training set, whose fingerprints take a minute of one core first."""
+    column: str | None = None
+    """Column of SMILES in a table. Default: detected."""
+    count: int = 100
+    """Different molecules to retrieve."""
+    like: str | None = None
+    """SMILES around whose code the fingerprints are drawn. Default: from the prior."""
+    spread: float = 0.3
+    """With --like: share of noise in the code, 0 to 1; 1 is the prior."""
+    model: Path | None = None
+    """Directory of a model of fingerprints. Default: the shipped weights."""
+    seed: int = 0
+    """Seed of every random stream."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_at_least(1, self.count, "--count")
+        require_at_least(0, self.seed, "--seed")
+        if not 0 <= self.spread <= 1:
+            raise InputError(f"--spread: must lie in [0, 1], got {self.spread:g}")
 
 
 @dataclass(frozen=True, kw_only=True)

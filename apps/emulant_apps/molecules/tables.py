@@ -31,6 +31,8 @@ class Candidate:
     """Tanimoto to that prototype."""
     log_likelihood: float | None = None
     """ln p of the string given its latent, nats."""
+    match: float | None = None
+    """Tanimoto of its MACCS keys to the drawn fingerprint that it was retrieved for."""
     score: float | None = None
     """What a scorer said of it; the higher, the better."""
 
@@ -60,6 +62,8 @@ def row_of(candidate: Candidate) -> dict[str, object]:
         row["score"] = float(f"{candidate.score:.6g}")
     row["similarity"] = _rounded(candidate.similarity, 3)
     row["log_likelihood"] = _rounded(candidate.log_likelihood, 3)
+    if candidate.match is not None:
+        row["match"] = round(candidate.match, 3)
     if known is not None:
         row |= {
             "mass": round(known.mass, 3),

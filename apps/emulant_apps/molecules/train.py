@@ -128,6 +128,10 @@ def train(config: TrainConfig) -> Path:
     Interrupted
         Ctrl-C or SIGTERM; the run can be resumed.
     """
+    if config.preset == "fingerprints":
+        from emulant_apps.molecules.key_train import train_keys
+
+        return train_keys(config)
     if config.preset not in PRESETS:
         from emulant_apps.molecules.char_train import train_char
 

@@ -16,23 +16,29 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from rdkit import Chem, DataStructs
-from rdkit.Chem import rdFingerprintGenerator
+from rdkit.Chem import rdFingerprintGenerator, rdMolDescriptors
 from rdkit.Chem.Scaffolds import MurckoScaffold
 
 from emulant_apps.molecules.chemistry.parse import parse, quiet
 from emulant_apps.molecules.tanimoto import Index
 
 __all__ = [
+    "KEYS",
     "Library",
     "Nearest",
     "bits_of",
     "fingerprint",
     "fragments",
+    "keys_of",
     "packed_bits",
     "ring_systems",
     "scaffold",
     "similarity",
 ]
+
+
+KEYS = 166
+"""MACCS keys of a molecule."""
 
 
 @functools.cache
@@ -49,6 +55,17 @@ def bits_of(molecule: Chem.Mol, size: int = 1024) -> NDArray[np.uint8]:
     """Return the same as 0 and 1, shape (size,); 1024 bits are MOSES's."""
     bits: NDArray[np.uint8] = _morgan(size).GetFingerprintAsNumPy(molecule)
     return bits
+
+
+def keys_of(smiles: Sequence[str]) -> NDArray[np.uint8]:
+    """Return the MACCS keys of SMILES, shape (n, 166); no bits where one is no molecule."""
+    rows = np.zeros((len(smiles), KEYS), dtype=np.uint8)
+    for row, text in zip(rows, smiles, strict=True):
+        molecule = parse(text)
+        if molecule is not None:
+            on = rdMolDescriptors.GetMACCSKeysFingerprint(molecule).GetOnBits()
+            row[np.fromiter(on, dtype=np.int64) - 1] = 1  # RDKit counts the keys from 1
+    return rows
 
 
 def similarity(first: str, second: str) -> float:
