@@ -94,7 +94,7 @@ class Recipe:
 PRESETS: Mapping[str, Recipe] = {
     "quick": Recipe(Sizes(width=24, blocks=2), 300),
     "full": Recipe(Sizes(), 1500),
-    "paired": Recipe(Sizes("flow"), 600, flow_steps=1500),
+    "paired": Recipe(Sizes("flow"), 80, flow_steps=500),
     "dcgan": Recipe(
         Sizes("noise", norm="batch"), 1500, 5e-4, 5e-4, 32, 0.0, NonSaturating(), (), 1
     ),
