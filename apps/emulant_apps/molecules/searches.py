@@ -85,8 +85,8 @@ class LatentSearch:
         mode: Mode,
         seed: int,
         prototypes: Sequence[str] = (),
-        parents: int = 40,
-        children: int = 200,
+        parents: int = 10,
+        children: int = 60,
     ) -> None:
         self.emulator, self.mode, self.seed = emulator, mode, seed
         self.prototypes, self.parents, self.children = prototypes, parents, children
