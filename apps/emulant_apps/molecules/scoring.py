@@ -34,6 +34,9 @@ from emulant_apps.molecules.config import OptimiseConfig
 
 __all__ = ["BUILT_IN", "Book", "BuiltIn", "CommandScorer", "FunctionScorer", "Scorer", "scorer_of"]
 
+START = 120.0
+"""Seconds, at least, that a function's file may take to be imported."""
+
 
 class FailedError(Exception):
     """A call of a scorer that gave no scores; the message says why, in a few words."""
@@ -115,7 +118,7 @@ class FunctionScorer:
         with contextlib.suppress(BrokenPipeError):  # it died; its last words are read below
             process.stdin.write(json.dumps(list(smiles)) + "\n")
             process.stdin.flush()
-        return _numbers(json.loads(self._line(process)), len(smiles))
+        return _numbers(json.loads(self._line(process, self.timeout)), len(smiles))
 
     def close(self) -> None:
         """End the process."""
@@ -131,18 +134,18 @@ class FunctionScorer:
             self._process = subprocess.Popen(
                 line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._words, text=True
             )
-            self._line(self._process)
+            self._line(self._process, max(self.timeout, START))
         return self._process
 
-    def _line(self, process: subprocess.Popen[str]) -> str:
+    def _line(self, process: subprocess.Popen[str], timeout: float) -> str:
         """Return the next line of the process; it is killed where none comes in time."""
         assert process.stdout is not None
         coming = self._reader.submit(process.stdout.readline)
         try:
-            line = coming.result(self.timeout)
+            line = coming.result(timeout)
         except Late:
             self._kill()
-            raise FailedError(f"did not answer within {self.timeout:g} s") from None
+            raise FailedError(f"did not answer within {timeout:g} s") from None
         if not line:
             self._kill()
             self._words.seek(0)
@@ -260,21 +263,19 @@ class Book:
         new = [text for text in dict.fromkeys(smiles) if text not in self.scores][: self.left]
         for start in range(0, len(new), self.batch):
             some = new[start : start + self.batch]
+            self.rounds |= dict.fromkeys(some, turn)
             unknown = [text for text in some if text not in self.remembered]
             if unknown:
-                self._learn(unknown, turn)
-            for text in some:
-                self.scores[text] = self.remembered[text]
-                self.rounds.setdefault(text, turn)
+                self._learn(unknown)
+            self.scores |= {text: self.remembered[text] for text in some}
 
-    def _learn(self, smiles: Sequence[str], turn: int) -> None:
+    def _learn(self, smiles: Sequence[str]) -> None:
         try:
             found = dict(zip(smiles, self.scorer(smiles), strict=True))
             fault = None
         except FailedError as error:
             found, fault = self._one_by_one(smiles, error)
         self.remembered |= found
-        self.rounds |= dict.fromkeys(found, turn)
         self.asked += len(found)
         self._write()
         if fault is not None:
