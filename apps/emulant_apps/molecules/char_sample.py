@@ -51,8 +51,19 @@ class CharEmulator:
 
     @classmethod
     def pretrained(cls) -> CharEmulator:
-        """Return the emulator of the shipped weights."""
+        """Return the emulator of the shipped weights.
+
+        Raises
+        ------
+        InputError
+            This version comes without them.
+        """
         with resources.as_file(resources.files("emulant_apps.molecules") / "pretrained") as path:
+            if not (path / SHIPPED).exists():
+                raise InputError(
+                    "this version comes without weights of a char-RNN; train one with 'emulant "
+                    "molecules train --preset char-rnn --out DIR', and name it with --model DIR"
+                )
             return cls(load_char(path, SHIPPED))
 
     @classmethod
@@ -93,6 +104,11 @@ class CharEmulator:
         work = partial(_new, self.model, mode, seed, start // CHUNK)
         chunks = chunked_map(work, math.ceil(count / CHUNK), 1, seed, workers, progress)
         return joined(chunks, count)
+
+    def draw(self, count: int, rng: torch.Generator, mode: Mode) -> Drawn:
+        """Return ``count`` new strings of one stream of chance."""
+        with evaluating(self.model.rnn), one_thread():
+            return _said(self.model, count, mode, rng)
 
     def go_on(
         self,

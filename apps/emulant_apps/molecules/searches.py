@@ -154,6 +154,7 @@ class HillClimb:
 
     Arguments
     ---------
+    strings : drawn each round.
     best : strings k that are taught.
     steps, rate : of each lesson, batches of 64.
     """
@@ -163,6 +164,7 @@ class HillClimb:
         emulator: CharEmulator,
         mode: Mode,
         seed: int,
+        strings: int = 250,
         best: int = 100,
         steps: int = 12,
         rate: float = 5e-4,
@@ -170,11 +172,12 @@ class HillClimb:
         model = emulator.model
         own = CharModel(copy.deepcopy(model.rnn), model.sizes, None, model.content)
         self.emulator, self.mode, self.seed = CharEmulator(own), mode, seed
-        self.best, self.steps, self.rate = best, steps, rate
+        self.strings, self.best, self.steps, self.rate = strings, best, steps, rate
 
     def propose(self, turn: int) -> Sequence[str]:
-        """Return a chunk of what the network says now."""
-        return self.emulator.sample(CHUNK // 2, derive(self.seed, "climb", turn), self.mode).strings
+        """Return what the network says now."""
+        rng = torch_rng(self.seed, "molecules climb draws", turn)
+        return self.emulator.draw(self.strings, rng, self.mode).strings
 
     def learn(self, scores: Mapping[str, float], said: Mapping[str, str], turn: int) -> None:
         """Teach the best so far."""

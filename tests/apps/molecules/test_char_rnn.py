@@ -81,8 +81,8 @@ def test_fewer_strings_are_the_first_of_more_whatever_the_workers(char_model) ->
 
 
 def test_masked_talk_of_an_untaught_network_is_mostly_molecules(char_model) -> None:
-    raw = CharEmulator(char_model).sample(200, 0, Mode(1.0))
-    masked = CharEmulator(char_model).sample(200, 0, Mode(1.0, masked=True))
+    emulator, rng = CharEmulator(char_model), torch_rng(0, "talk")
+    raw, masked = (emulator.draw(80, rng, Mode(1.0, masked=m)) for m in (False, True))
     assert masked.valid > max(0.6, raw.valid + 0.3)
 
 
