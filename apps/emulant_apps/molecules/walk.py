@@ -37,6 +37,16 @@ def walk(directory: Path, seed: int) -> None:
         train(TrainConfig(out=run, data=own, steps=2, rare=1, seed=seed, device="cpu"))
         weights.mkdir()
         shutil.copy(run / "weights.safetensors", weights)
+        said = Path(scratch) / "rnn"
+        train(
+            TrainConfig(
+                out=said, data=own, preset="char-rnn-quick", steps=2, rare=1, seed=seed,
+                device="cpu",
+            )
+        )  # fmt: skip
+        run_sample(
+            SampleConfig(out=directory / "said.csv", count=30, raw=True, model=said, seed=seed)
+        )
     run_sample(
         SampleConfig(out=directory / "raw.csv", count=60, raw=True, model=weights, seed=seed)
     )
