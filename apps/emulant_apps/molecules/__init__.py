@@ -1,8 +1,9 @@
 """Which new molecules resemble the ones I know, and what speaks against each of them?
 
 A variational autoencoder of SMILES strings draws new molecules, from its learned prior or
-around a prototype; a chain of named filters says of each what a chemist would object to; and a
-certificate says how far the draws are molecules of the kind that they were learnt from.
+around a prototype; a char-RNN grows them from scaffolds, links fragments and climbs a score; a
+chain of named filters says of each what a chemist would object to; and a certificate says how far
+the draws are molecules of the kind that they were learnt from.
 
 Convention: SMILES are RDKit's canonical strings; masses in g/mol, polar surfaces in Å²,
 likelihoods in nats per string.
@@ -18,6 +19,7 @@ from importlib import import_module
 
 _HOMES = {
     "Chain": "assess",
+    "CharEmulator": "char_sample",
     "Emulator": "sample",
     "Mode": "sample",
     "Vocabulary": "vocabulary",
