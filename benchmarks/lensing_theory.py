@@ -1,6 +1,6 @@
 """Mean C_ell of simulated boxes over the effective theory of their cosmologies.
 
-    emulant lensing simulate --cosmologies 16 --boxes 1 --maps 64 --out sims.h5
+    emulant lensing simulate --cosmologies 24 --boxes 2 --maps 40 --size 128 --pairs --out sims.h5
     python benchmarks/lensing_theory.py --data sims.h5 --markdown docs/lensing.md
 
 No box of a data set has calibrated the transfer functions; each counts once.
@@ -15,50 +15,56 @@ from pathlib import Path
 import numpy as np
 
 from emulant.tables import markdown
-from emulant_apps.lensing.criteria import Layout
+from emulant_apps.lensing.field.grid import default_bands
 from emulant_apps.lensing.field.pixels import patch_power
 from emulant_apps.lensing.files import read_maps
-from emulant_apps.lensing.nbody.lightcone import rays_per_pixel
+from emulant_apps.lensing.maps import Maps, degraded
 from emulant_apps.lensing.theory.convergence import Convergence
 from emulant_apps.lensing.theory.cosmology import Cosmology
-from emulant_apps.lensing.validate import rows_of
 
 
-def _of_rays(layout: Layout) -> np.ndarray:
-    """Return what averaging rays instead of the pixel does to each band, at one cosmology."""
-    spectrum = Convergence(Cosmology(0.3, 0.8)).spectrum
-    rays = patch_power(layout.patch, spectrum, rays_per_pixel(layout.patch))
-    return layout.bands.mean(rays) / layout.bands.mean(patch_power(layout.patch, spectrum))
+def ratios(maps: Maps) -> tuple[np.ndarray, np.ndarray]:
+    """Return the bands' centres and, of each box, the mean C over theory (boxes, bands)."""
+    bands = default_bands(maps.patch)
+    pairs = np.stack(maps.known_cosmologies("--data"), axis=1)
+    found = []
+    for pair in np.unique(pairs, axis=0):
+        own = maps.pick(np.all(pairs == pair, axis=1))
+        spectrum = Convergence(Cosmology(*pair.tolist())).spectrum
+        power = bands.mean(maps.patch.power(own.kappa)) / bands.mean(
+            patch_power(maps.patch, spectrum)
+        )
+        found += [power[own.units == box].mean(0) for box in np.unique(own.units)]
+    return bands.centres, np.array(found)
 
 
 def main() -> None:
-    """Average and print the table."""
+    """Average and print the tables, one for each number of pixels."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--markdown", type=Path)
     asked = parser.parse_args()
     maps = read_maps(asked.data)
-    layout, rows = Layout(maps.patch), rows_of(maps)
-    ratio = rows.values[:, layout.slices["power"]]
-    boxes = np.array([ratio[rows.units == box].mean(0) for box in np.unique(rows.units)])
-    error = boxes.std(0, ddof=1) / np.sqrt(len(boxes))
-    head = ["ℓ", *(f"{ell:.0f}" for ell in layout.bands.centres)]
-    sampled = boxes.mean(0) / _of_rays(layout)
-    table = [
-        ["C / theory", *(f"{x:.3f}" for x in boxes.mean(0))],
-        ["C / theory of 3 × 3 rays a pixel", *(f"{x:.3f}" for x in sampled)],
-        ["±", *(f"{x:.3f}" for x in error)],
-    ]
+    cosmologies = len(np.unique(np.stack(maps.known_cosmologies("--data"), axis=1), axis=0))
     text = (
-        f"`python benchmarks/lensing_theory.py --data sims.h5`, {len(boxes)} boxes at "
-        f"{len(np.unique(rows.pairs, axis=0))} cosmologies, {len(maps)} maps\n\n"
-        + markdown(head, table)
+        f"`python benchmarks/lensing_theory.py --data sims.h5`, {len(np.unique(maps.units))} boxes "
+        f"at {cosmologies} cosmologies, {len(maps)} maps\n\n"
     )
+    for factor in (2, 1) if maps.patch.n > 64 else (1,):
+        own = degraded(maps, factor)
+        ell, found = ratios(own)
+        error = found.std(0, ddof=1) / np.sqrt(len(found))
+        head = [f"{own.patch.n}² pixels, ℓ", *(f"{x:.0f}" for x in ell)]
+        rows = [
+            ["C / theory", *(f"{x:.3f}" for x in found.mean(0))],
+            ["±", *(f"{x:.3f}" for x in error)],
+        ]
+        text += markdown(head, rows) + "\n"
     print(text)
     if asked.markdown is not None:
         page = asked.markdown.read_text(encoding="utf-8")
         parts = re.split(r"(<!-- /?theory -->)", page)
-        parts[2] = "\n" + text
+        parts[2] = "\n" + text.rstrip() + "\n"
         asked.markdown.write_text("".join(parts), encoding="utf-8")
 
 

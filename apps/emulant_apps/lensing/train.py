@@ -40,7 +40,7 @@ from emulant.methods.gan import GAN
 from emulant.nets.initial import initial_parameters
 from emulant.rng import torch_rng
 from emulant.store import current
-from emulant.train import Optimiser, Plan, begun, fit, require_room
+from emulant.train import Optimiser, Plan, alone, begun, fit
 from emulant_apps.lensing.batches import GROUP, Pairs, Related, of_pixels
 from emulant_apps.lensing.config import DEGREES, PIXELS, TrainConfig
 from emulant_apps.lensing.data import lognormal_shift, split
@@ -121,6 +121,7 @@ def run(config: TrainConfig) -> int:
     return PASS
 
 
+@alone
 def train(config: TrainConfig) -> Path:
     """Fit the emulator of ``config``; return the directory of its weights, ``config.out``.
 
@@ -133,7 +134,6 @@ def train(config: TrainConfig) -> Path:
     """
     recipe = PRESETS[config.preset]
     sizes = replace(recipe.sizes, pixels=config.pixels)
-    require_room(config.out, config.resume)
     own = split(read_maps(config.data), "train")
     if len(own) == 0:
         raise InputError(f"{config.data}: holds no maps for training")
