@@ -240,13 +240,18 @@ class _Tools:
     rings: frozenset[str]
 
 
-@functools.lru_cache(maxsize=2)
+@functools.cache
+def _corpus() -> frozenset[str]:
+    return frozenset(training_set())
+
+
+@functools.lru_cache(maxsize=4)
 def _tools(chain: Chain) -> _Tools:
     known = drugs()
     asked = bool(chain.sets) or chain.custom is not None
     return _Tools(
         alert_sets(chain.sets, chain.custom) if asked else None,
-        frozenset(training_set()),
+        _corpus(),
         {drug.flat: drug for drug in reversed(known)},
         _drug_library(),
         frozenset(flat(smiles) for smiles in chain.library),
@@ -260,7 +265,7 @@ def _drug_library() -> Library:
     return Library([drug.smiles for drug in drugs()])
 
 
-@functools.lru_cache(maxsize=2)
+@functools.lru_cache(maxsize=4)
 def _memory(chain: Chain) -> dict[str, Assessment]:
     """Return what was said under a chain before, by the text; filled by the chunks."""
     del chain
