@@ -46,9 +46,7 @@ from emulant_apps.records import (
     StackedDenoisingImputer,
     copula,
     encoding,
-    gain,
     gaussian,
-    miwae,
     model,
     sample,
     selection,
@@ -56,6 +54,7 @@ from emulant_apps.records import (
     trees,
 )
 from emulant_apps.records.contracts import boosting, hybrid, restorers, stacking
+from emulant_apps.records.methods import gain, miwae
 from records_worlds import development, hide, tables
 
 Array = NDArray[np.float64]
@@ -100,13 +99,17 @@ CODE: dict[str, Sequence[Any]] = {
 
 
 def code_of(method: str) -> str:
-    """Return a hash of a method's code, comments and docstrings apart, and of its settings."""
+    """Return a hash of a method's settings and code; comments, docstrings and types apart."""
     text = [repr(sorted(METHODS[method](0).get_params().items(), key=str)), sklearn.__version__]
     for part in CODE.get(method, ()):
         tree = ast.parse(textwrap.dedent(inspect.getsource(part)))
         for node in ast.walk(tree):
             if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
                 node.body = [n for n in node.body if not _is_text(n)] or [ast.Pass()]
+            if isinstance(node, ast.FunctionDef):
+                node.returns = None
+            if isinstance(node, ast.arg):
+                node.annotation = None
         text.append(ast.dump(tree))
     return hashlib.sha256("\n".join(text).encode()).hexdigest()[:12]
 

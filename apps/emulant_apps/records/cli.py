@@ -66,7 +66,10 @@ APP = App(
             "Draw synthetic patients, with a certificate of their likeness.",
             f"{ROOM}.config:SynthesiseConfig",
             f"{ROOM}.synthesise:run",
-            ("emulant records synthesise table.csv --count 1000 --out synthetic.csv",),
+            (
+                "emulant records synthesise table.csv --count 1000 --out synthetic.csv",
+                "emulant records synthesise table.csv --epsilon 3 --delta 1e-5 --out private.csv",
+            ),
         ),
     ),
     demo=f"{ROOM}.demo:demo",

@@ -35,7 +35,44 @@ def require_share(value: float, flag: str) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DescribeConfig:
+class ReadConfig:
+    """A table that is read, and a seed."""
+
+    schema: Path | None = None
+    """TOML file that corrects types, units, plausible ranges and missing codes."""
+    drop: tuple[str, ...] = ()
+    """Columns to leave out; of a prediction, what is known only after the outcome."""
+    seed: int = 0
+    """Seed of every random stream."""
+
+    def __post_init__(self) -> None:
+        require_at_least(0, self.seed, "--seed")
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutcomeConfig(ReadConfig):
+    """A table of which a column is predicted."""
+
+    table: Positional[Path]
+    """Table to learn from."""
+    outcome: str
+    """Column to predict; two levels."""
+    positive: str | None = None
+    """Level of the outcome whose risk is predicted. Default: the last one."""
+    allow: tuple[str, ...] = ()
+    """Columns to keep although they tell the outcome almost perfectly."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewRowsConfig:
+    """Rows that a model meets for the first time."""
+
+    unseen: Unseen = "refuse"
+    """What becomes of a level that the model never saw."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DescribeConfig(ReadConfig):
     """Say what a table holds and what it lacks: types, missing codes, patterns, tests, plots."""
 
     table: Positional[Path]
@@ -46,15 +83,6 @@ class DescribeConfig:
     """Column that will be predicted; the report splits the missing cells by it."""
     by: tuple[str, ...] = ()
     """Columns whose subgroups are shown beside each other."""
-    schema: Path | None = None
-    """TOML file that corrects types, units, plausible ranges and missing codes."""
-    drop: tuple[str, ...] = ()
-    """Columns to leave out."""
-    seed: int = 0
-    """Seed of the folds and of the rows drawn from large tables."""
-
-    def __post_init__(self) -> None:
-        require_at_least(0, self.seed, "--seed")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +121,7 @@ class PrepareConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImputeConfig:
+class ImputeConfig(NewRowsConfig, ReadConfig):
     """Fill the holes of a table, m times, with an interval for every cell."""
 
     table: Positional[Path]
@@ -114,18 +142,10 @@ class ImputeConfig:
     """Whether the outcome, if one is named, helps to impute."""
     coverage: float = 0.95
     """Level of the interval of a cell."""
-    schema: Path | None = None
-    """TOML file that corrects types, units, plausible ranges and missing codes."""
-    drop: tuple[str, ...] = ()
-    """Columns to leave out."""
-    unseen: Unseen = "refuse"
-    """What becomes of a level that the model never saw."""
-    seed: int = 0
-    """Seed of every random stream."""
 
     def __post_init__(self) -> None:
         require_at_least(0, self.m, "--m")
-        require_at_least(0, self.seed, "--seed")
+        super().__post_init__()
         require_share(self.coverage, "--coverage")
         if self.model is not None and self.fit_on is not None:
             raise InputError("--fit-on: a --model has learned already; leave one out")
@@ -134,34 +154,17 @@ class ImputeConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainConfig:
+class TrainConfig(OutcomeConfig):
     """Fit an imputer and a model of an outcome to a table."""
 
-    table: Positional[Path]
-    """Table to learn from."""
-    outcome: str
-    """Column to predict; two levels."""
     out: Path
     """New directory of the model."""
     classifier: Trainable = "blend"
     """blend weighs logistic regression and boosting; acgan is the seed's network."""
-    positive: str | None = None
-    """Level of the outcome whose risk is predicted. Default: the last one."""
-    schema: Path | None = None
-    """TOML file that corrects types, units, plausible ranges and missing codes."""
-    drop: tuple[str, ...] = ()
-    """Columns to leave out, such as what is known only after the outcome."""
-    allow: tuple[str, ...] = ()
-    """Columns to keep although they tell the outcome almost perfectly."""
-    seed: int = 0
-    """Seed of every random stream."""
-
-    def __post_init__(self) -> None:
-        require_at_least(0, self.seed, "--seed")
 
 
 @dataclass(frozen=True, kw_only=True)
-class PredictConfig:
+class PredictConfig(NewRowsConfig):
     """Predict the risk of new patients with a model."""
 
     table: Positional[Path]
@@ -170,18 +173,12 @@ class PredictConfig:
     """Directory that emulant records train wrote."""
     out: Path
     """Table of scores to write: .csv, .tsv, .parquet or .xlsx."""
-    unseen: Unseen = "refuse"
-    """What becomes of a level that the model never saw."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluateConfig:
+class EvaluateConfig(OutcomeConfig):
     """Compare models of an outcome by nested, repeated cross-validation; write a report."""
 
-    table: Positional[Path]
-    """Table to learn from."""
-    outcome: str
-    """Column to predict; two levels."""
     out: Path
     """New directory for index.html and report.json."""
     classifiers: tuple[Classifier, ...] = ("logistic", "boosting", "blend", "network", "acgan")
@@ -196,19 +193,9 @@ class EvaluateConfig:
     """Columns whose subgroups are judged one by one."""
     external: Path | None = None
     """Table of another place or time; models are fitted on --table and judged there too."""
-    positive: str | None = None
-    """Level of the outcome whose risk is predicted. Default: the last one."""
-    schema: Path | None = None
-    """TOML file that corrects types, units, plausible ranges and missing codes."""
-    drop: tuple[str, ...] = ()
-    """Columns to leave out, such as what is known only after the outcome."""
-    allow: tuple[str, ...] = ()
-    """Columns to keep although they tell the outcome almost perfectly."""
-    seed: int = 0
-    """Seed of every random stream."""
 
     def __post_init__(self) -> None:
-        require_at_least(0, self.seed, "--seed")
+        super().__post_init__()
         require_at_least(2, self.folds, "--folds")
         require_at_least(1, self.repeats, "--repeats")
         if not self.classifiers or len(set(self.classifiers)) < len(self.classifiers):
@@ -216,7 +203,7 @@ class EvaluateConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SynthesiseConfig:
+class SynthesiseConfig(ReadConfig):
     """Draw synthetic patients, with a certificate of their likeness and of what they give away."""
 
     table: Positional[Path]
@@ -229,20 +216,27 @@ class SynthesiseConfig:
     """Outcome, for the test "train on synthetic, test on real"."""
     report: Path | None = None
     """New directory of the certificate. Default: beside --out, with the ending -certificate."""
-    generator: Literal["copula", "acgan"] = "copula"
-    """copula: a Gaussian copula; acgan: the seed's network, which needs an --outcome."""
-    steps: int = 1500
-    """Training steps of acgan."""
-    schema: Path | None = None
-    """TOML file that corrects types, units, plausible ranges and missing codes."""
-    drop: tuple[str, ...] = ()
-    """Columns to leave out."""
-    seed: int = 0
-    """Seed of every random stream."""
+    generator: Literal["auto", "copula", "acgan", "vae"] = "auto"
+    """copula: a Gaussian copula; acgan: the seed's network, which needs an --outcome; vae: a
+    variational autoencoder; auto: vae with --epsilon, else copula."""
+    steps: int | None = None
+    """Training steps of acgan and vae. Default: 1,500; 300 with --epsilon."""
+    epsilon: float | None = None
+    """Train with differential privacy: largest epsilon. Needs opacus. Default: no privacy."""
+    delta: float = 1e-5
+    """Delta that goes with --epsilon; below one over the number of patients."""
+    clip: float = 1.0
+    """Norm to which a patient's gradient is clipped, with --epsilon."""
 
     def __post_init__(self) -> None:
         require_at_least(1, self.count, "--count")
         require_at_least(1, self.steps, "--steps")
-        require_at_least(0, self.seed, "--seed")
+        require_share(self.delta, "--delta")
+        for value, flag in ((self.epsilon, "--epsilon"), (self.clip, "--clip")):
+            if value is not None and not (math.isfinite(value) and value > 0):
+                raise InputError(f"{flag}: must be positive, got {value:g}")
+        super().__post_init__()
+        if self.epsilon is not None and self.generator in ("copula", "acgan"):
+            raise InputError("--epsilon: only --generator vae is trained privately")
         if self.generator == "acgan" and self.outcome is None:
             raise InputError("--generator acgan: needs an --outcome, whose classes it draws")

@@ -23,20 +23,22 @@ from torch.nn.functional import cross_entropy
 
 from emulant.conditions import class_index
 from emulant.latents import Normal, Pushforward
-from emulant.likelihoods import Head
+from emulant.likelihoods import Decoder, Head
 from emulant.methods.adversarial import R1
 from emulant.methods.auxiliary_classifier_gan import ACGAN
 from emulant.methods.critic_bill import critic_bill
 from emulant.methods.denoising_autoencoder import DenoisingAutoencoder, StackedDenoisingAutoencoder
 from emulant.methods.game import Draws, Method
+from emulant.methods.vae import VAE
 from emulant.nets.classifying import ClassifyingCritic
 from emulant.nets.initial import initial_parameters
 from emulant.nets.mlp import MLP
 from emulant.rng import torch_rng
 from emulant.store import load_tensors, save_tensors
 from emulant.types import Batch, Terms
-from emulant_apps.records.gain import GAIN
-from emulant_apps.records.miwae import MIWAE
+from emulant_apps.records.methods.gain import GAIN
+from emulant_apps.records.methods.miwae import MIWAE
+from emulant_apps.records.methods.mixed_rows import MixedRows
 
 __all__ = [
     "UNLABELLED",
@@ -47,6 +49,7 @@ __all__ = [
     "SemiSupervisedACGAN",
     "acgan",
     "arrays_of",
+    "autoencoder",
     "gain",
     "load",
     "miwae",
@@ -197,6 +200,16 @@ def miwae(columns: int, hidden: Sequence[int], codes: int, seed: int, draws: int
         encoder = MLP(2 * columns, 2 * codes, hidden)
         decoder = MLP(codes, columns, hidden)
     return MIWAE(encoder, decoder, columns, draws)
+
+
+def autoencoder(
+    numbers: int, levels: Sequence[int], hidden: Sequence[int], codes: int, seed: int
+) -> VAE:
+    """Return the variational autoencoder of rows of ``numbers`` numbers and some levels."""
+    with initial_parameters(torch_rng(seed, "records", "autoencoder")):
+        head = MixedRows(numbers, levels)
+        encoder = MLP(head.event[0], 2 * codes, hidden)
+        return VAE(encoder, Decoder(MLP(codes, head.width, hidden), head), codes)
 
 
 class ClassGenerator(nn.Module):

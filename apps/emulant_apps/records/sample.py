@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 from emulant.methods.auxiliary_classifier_gan import ACGAN
 from emulant.methods.denoising_autoencoder import DenoisingAutoencoder
 from emulant.methods.game import evaluating
+from emulant.methods.vae import VAE
 from emulant.rng import torch_rng
 from emulant_apps.records import model
-from emulant_apps.records.gain import GAIN
-from emulant_apps.records.miwae import MIWAE
+from emulant_apps.records.methods.gain import GAIN
+from emulant_apps.records.methods.miwae import MIWAE
 from emulant_apps.records.train import _events
 
-__all__ = ["class_risks", "gain_fill", "generate", "miwae_fill", "restore"]
+__all__ = ["autoencoded", "class_risks", "gain_fill", "generate", "miwae_fill", "restore"]
 
 Array = NDArray[np.float64]
 Weights = dict[str, NDArray[np.float32]]
@@ -101,3 +102,12 @@ def generate(
     )
     rng = torch_rng(seed, "acgan", "generate")
     return _numpy(game.sample(len(label), rng, torch.from_numpy(label)[:, None]))
+
+
+def autoencoded(
+    weights: Weights, count: int, numbers: int, levels: Sequence[int], hidden: Sequence[int],
+    codes: int, seed: int,
+) -> Array:  # fmt: skip
+    """Return ``count`` events of a fitted variational autoencoder."""
+    method = cast(VAE, model.load(model.autoencoder(numbers, levels, hidden, codes, 0), weights))
+    return _numpy(method.sample(count, torch_rng(seed, "autoencoder", "sample")))

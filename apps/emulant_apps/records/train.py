@@ -12,12 +12,16 @@ from torch import Tensor
 from emulant.methods.game import Method
 from emulant.rng import derive
 from emulant.store import hash_arrays
-from emulant.train import Optimiser, Plan, fit
+from emulant.train import Optimiser, Plan, Source, fit
 from emulant.types import Batch
 from emulant_apps.records import model
 from emulant_apps.records.config import TrainConfig
+from emulant_apps.records.methods.differential_privacy import DifferentiallyPrivate
 
-__all__ = ["Rows", "fit_classifier", "fit_gain", "fit_miwae", "fit_restorer", "run", "trained"]
+__all__ = [
+    "PoissonRows", "Rows", "fit_autoencoder", "fit_classifier", "fit_gain", "fit_miwae",
+    "fit_restorer", "run", "trained",
+]  # fmt: skip
 
 Array = NDArray[np.float64]
 Arrays = dict[str, NDArray[np.float32]]
@@ -41,12 +45,29 @@ class Rows:
         return Batch(self.x[rows], None if self.c is None else self.c[rows])
 
 
+class PoissonRows:
+    """Events in memory, each in a batch with probability ``rate`` on its own; none may be."""
+
+    def __init__(self, x: Tensor, rate: float) -> None:
+        self.x, self.rate = x, rate
+        self.fingerprint = hash_arrays({"x": x})
+
+    def batch(self, step: int, rng: torch.Generator) -> Batch:  # noqa: ARG002 - chance is enough
+        """Return the events that chance takes."""
+        return Batch(self.x[torch.rand(len(self.x), generator=rng) < self.rate])
+
+
 def _silent(done: float, total: float, note: str) -> None:
     """Say nothing: estimators are quiet."""
 
 
 def trained(
-    method: Method, source: Rows, steps: int, rates: dict[str, float], seed: int, decay: float = 0.0
+    method: Method,
+    source: Source,
+    steps: int,
+    rates: dict[str, float],
+    seed: int,
+    decay: float = 0.0,
 ) -> Arrays:
     """Return the averaged weights of ``method`` after ``steps``."""
     plan = Plan(
@@ -118,6 +139,29 @@ def fit_miwae(
     method = model.miwae(x.shape[1], hidden, codes, seed, draws)
     source = Rows(events, None, min(batch, max(2, len(events))))
     return trained(method, source, steps, {"model": rate}, seed)
+
+
+def fit_autoencoder(
+    x: Array, numbers: int, levels: Sequence[int], hidden: Sequence[int], codes: int, steps: int,
+    rate: float, batch: int, seed: int, privacy: tuple[float, float] | None = None,
+) -> Arrays:  # fmt: skip
+    """Return the weights of a variational autoencoder of rows.
+
+    Arguments
+    ---------
+    x : events (n, 2 numbers + levels) of :class:`~.methods.mixed_rows.MixedRows`.
+    batch : events of a batch; the expected number where training is private.
+    seed : of a private run, a secret: who knows it can take the noise off.
+    privacy : clipping norm and noise multiplier of differentially private training.
+    """
+    events = torch.from_numpy(x.astype(np.float32))
+    method: Method = model.autoencoder(numbers, levels, hidden, codes, seed)
+    rates = {"autoencoder": rate}
+    if privacy is None:
+        return trained(method, Rows(events, None, batch), steps, rates, seed)
+    private = DifferentiallyPrivate(method, *privacy, expected=float(batch))
+    weights = trained(private, PoissonRows(events, batch / len(events)), steps, rates, seed)
+    return {name.removeprefix("method."): array for name, array in weights.items()}
 
 
 def fit_classifier(

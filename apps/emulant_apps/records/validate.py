@@ -31,7 +31,7 @@ from emulant.certify.memory import Copier, NearCopies, Repeats
 from emulant.rng import numpy_rng
 from emulant_apps.records.metrics import auc
 
-__all__ = ["Attack", "attacks", "certificate", "statistics"]
+__all__ = ["NO_PRIVACY", "Attack", "attacks", "certificate", "statistics"]
 
 Array = NDArray[np.float64]
 
@@ -39,6 +39,7 @@ PAIRS = 40
 """Correlations that are judged."""
 COMPONENTS = 5
 """Principal components on which the attacker's densities live."""
+NO_PRIVACY = "A pass is no proof of anonymity; no differential privacy was applied."
 MOST = 1500
 """Rows that an attack is tried on."""
 
@@ -124,6 +125,7 @@ def certificate(
     seed: int,
     checks: Sequence[Check] = (),
     title: str = "Synthetic patients",
+    notes: Sequence[str] = (NO_PRIVACY,),
 ) -> Certificate:
     """Return the certificate of ``synthetic`` rows (n, D), all encoded and without holes."""
     case = Case("patients", synthetic, truth=held_out, training=training)
@@ -145,6 +147,6 @@ def certificate(
         notes=(
             "Truth was held out of the training of the generator.",
             "Holes of true patients were filled by one draw of the hybrid imputer.",
-            "A pass is no proof of anonymity; no differential privacy was applied.",
+            *notes,
         ),
     )

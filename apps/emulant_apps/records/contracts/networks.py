@@ -85,7 +85,7 @@ class StackedDenoisingImputer(TableImputer):
 
 
 class GAINImputer(TableImputer):
-    """Impute by generative adversarial nets (:mod:`emulant_apps.records.gain`).
+    """Impute by generative adversarial nets (:mod:`emulant_apps.records.methods.gain`).
 
     Parameters
     ----------
@@ -140,7 +140,7 @@ class GAINImputer(TableImputer):
 
 
 class MIWAEImputer(TableImputer):
-    """Impute by an importance-weighted autoencoder (:mod:`emulant_apps.records.miwae`).
+    """Impute by an importance-weighted autoencoder (:mod:`emulant_apps.records.methods.miwae`).
 
     Parameters
     ----------
