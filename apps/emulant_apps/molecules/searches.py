@@ -35,7 +35,7 @@ from emulant.train import Optimiser, Plan, fit
 from emulant_apps.molecules.char_rnn import CharModel
 from emulant_apps.molecules.char_sample import CharEmulator
 from emulant_apps.molecules.char_train import Lines
-from emulant_apps.molecules.decoding import CHUNK, Mode
+from emulant_apps.molecules.decoding import CHUNK, Mode, one_thread
 from emulant_apps.molecules.sample import Emulator, strings_of
 
 __all__ = ["HillClimb", "LatentSearch", "RandomDraws", "Search"]
@@ -126,10 +126,10 @@ class LatentSearch:
     def _first(self, rng: torch.Generator) -> Tensor:
         n = CHUNK // 2
         if not self.prototypes:
-            with evaluating(self.emulator.model.vae):
+            with evaluating(self.emulator.model.vae), one_thread():
                 return self.emulator.model.draw_latents(n, rng)
         rows = self.emulator.model.sizes.vocabulary.encode(self.prototypes).rows
-        with evaluating(self.emulator.model.vae):
+        with evaluating(self.emulator.model.vae), one_thread():
             m = self.emulator.model.vae.encode(torch.from_numpy(rows).long()).mean
         z = m[torch.arange(n) % len(m)]
         e = torch.randn(z.shape, generator=rng)
@@ -192,5 +192,6 @@ class HillClimb:
             seed=derive(self.seed, "molecules climb", turn),
         )
         rnn = self.emulator.model.rnn
-        fit(rnn, Lines(rows, None, 64), plan, device="cpu", progress=lambda *_: None)
+        with one_thread():
+            fit(rnn, Lines(rows, None, 64), plan, device="cpu", progress=lambda *_: None)
         rnn.eval()
