@@ -28,7 +28,7 @@ from emulant.nets.initial import initial_parameters
 from emulant.progress import Progress
 from emulant.rng import torch_rng
 from emulant.store.provenance import current
-from emulant.train import Optimiser, Plan, begun, fit, require_room
+from emulant.train import Optimiser, Plan, alone, begun, fit
 from emulant_apps.ising.adversary import PlainCritic, SpinCritic, SpinFeatures
 from emulant_apps.ising.bank import Bank
 from emulant_apps.ising.config import CRITICAL, SimulateConfig, TrainConfig
@@ -122,6 +122,7 @@ def run(config: TrainConfig) -> int:
     return PASS
 
 
+@alone
 def train(config: TrainConfig) -> Path:
     """Fit the emulator of ``config``; return the directory of its weights, ``config.out``.
 
@@ -135,7 +136,6 @@ def train(config: TrainConfig) -> Path:
     recipe = PRESETS[config.preset]
     sizes = Sizes(recipe.kind, config.lattices or recipe.lattices)
     build(sizes)  # refuses sides before any work
-    require_room(config.out, config.resume)
     temperatures, spins = _states(config, recipe, sizes)
     sizes = replace(sizes, lattices=tuple(sorted(spins)))
     generator = build(sizes, config.seed)

@@ -22,7 +22,7 @@ from emulant.parallel import chunked_map
 from emulant.rng import derive, numpy_rng
 from emulant.store.hashing import hash_json
 from emulant.store.provenance import current
-from emulant.train import Optimiser, Plan, begun, fit, require_room
+from emulant.train import Optimiser, Plan, begun, fit
 from emulant.train.plan import Precision
 from emulant.types import Batch
 from emulant_apps.molecules.bank import Strings, training_strings
@@ -103,7 +103,6 @@ def train_char(config: TrainConfig) -> Path:
         )
     if config.steps is not None:
         recipe = dataclasses.replace(recipe, steps=config.steps)
-    require_room(config.out, config.resume)
     strings = training_strings(config, recipe.molecules)
     vocabulary = Vocabulary.wide(strings, LENGTH, config.rare)
     lines, left_out = _lines(strings, vocabulary, recipe, config)

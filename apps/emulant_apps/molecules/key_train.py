@@ -15,7 +15,7 @@ from emulant.methods.adversarial_autoencoder import AdversarialAutoencoder
 from emulant.rng import derive, numpy_rng
 from emulant.store.provenance import current
 from emulant.tables import aligned
-from emulant.train import Optimiser, Plan, Resampled, begun, fit, require_room
+from emulant.train import Optimiser, Plan, Resampled, alone, begun, fit
 from emulant_apps.molecules.bank import training_strings
 from emulant_apps.molecules.config import TrainConfig
 from emulant_apps.molecules.key_aae import KeyEmulator, KeySizes, build_keys, save_keys
@@ -53,7 +53,6 @@ def train_keys(config: TrainConfig) -> Path:
         raise InputError("--start: is for the VAE; an autoencoder of fingerprints has none")
     if config.steps is not None:
         recipe = dataclasses.replace(recipe, steps=config.steps)
-    require_room(config.out, config.resume)
     strings = training_strings(config, recipe.molecules)
     bits = keys_of_all(strings, config.workers)
     order = numpy_rng(config.seed, "molecules keys held out").permutation(len(bits))

@@ -25,7 +25,7 @@ from emulant.rng import derive, numpy_rng, torch_rng
 from emulant.store.hashing import hash_arrays
 from emulant.store.provenance import current
 from emulant.store.tensors import load_tensors
-from emulant.train import Optimiser, Plan, begun, fit, require_room
+from emulant.train import Optimiser, Plan, alone, begun, fit
 from emulant.train.plan import Precision
 from emulant_apps.molecules.bank import Strings, training_strings
 from emulant_apps.molecules.config import TrainConfig
@@ -118,6 +118,7 @@ def run(config: TrainConfig) -> int:
     return PASS
 
 
+@alone
 def train(config: TrainConfig) -> Path:
     """Fit the model of ``config``; return the directory of its weights, ``config.out``.
 
@@ -140,7 +141,6 @@ def train(config: TrainConfig) -> Path:
     if config.steps is not None:
         less = min(recipe.code_steps, max(1, config.steps))
         recipe = dataclasses.replace(recipe, steps=config.steps, code_steps=less)
-    require_room(config.out, config.resume)
     if config.preset == "prior":
         return _refit(recipe, config)
     strings = training_strings(config, recipe.molecules)

@@ -19,7 +19,7 @@ from emulant.train.checkpoint import Point, load, save
 from emulant.train.plan import Plan
 from emulant.train.players import Player
 
-__all__ = ["Run", "begun", "record_of", "require_room"]
+__all__ = ["Run", "begun", "record_of"]
 
 CHECKPOINT = "checkpoint.safetensors"
 
@@ -27,18 +27,6 @@ CHECKPOINT = "checkpoint.safetensors"
 def begun(out: Path) -> bool:
     """Return whether ``out`` holds a run that can be resumed."""
     return (out / CHECKPOINT).exists()
-
-
-def require_room(out: Path, resume: bool) -> None:
-    """Raise where a new run would meet the files of another.
-
-    Raises
-    ------
-    InputError
-        ``out`` holds files and is not to be resumed.
-    """
-    if out.exists() and not resume and any(out.iterdir()):
-        raise InputError(f"{out}: holds files already; name another, or add --resume")
 
 
 @dataclass(slots=True)
