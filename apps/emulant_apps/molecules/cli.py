@@ -103,6 +103,8 @@ APP = App(
                 "emulant molecules train --data my.smi --preset char-rnn --out runs/rnn",
                 "emulant molecules train --data my.smi --out runs/mine --resume",
                 "emulant molecules train --preset prior --start runs/mine --out runs/prior",
+                "emulant molecules train --strings selfies --out runs/selfies",
+                "emulant molecules train --preset fingerprints --out runs/keys",
             ),
         ),
         Command(

@@ -89,6 +89,8 @@ class TrainConfig:
     and Radinsky's own network. char-rnn-quick, char-rnn: no VAE, but a network that says strings
     token by token, of 100,000 molecules or of all. fingerprints: an adversarial autoencoder of
     MACCS keys, for 'retrieve'."""
+    strings: Literal["smiles", "selfies"] = "smiles"
+    """What the VAE reads and says; SELFIES are always molecules, and need the package selfies."""
     start: Path | None = None
     """Directory of a model, or of a stopped run, whose parameters to start from."""
     steps: int | None = None

@@ -27,6 +27,7 @@ import torch
 from torch import Tensor, nn
 
 from emulant.methods.game import full_precision
+from emulant_apps.molecules.selfies_words import SelfiesVocabulary
 from emulant_apps.molecules.vocabulary import END, PAD, START, Vocabulary
 
 __all__ = [
@@ -57,10 +58,14 @@ class Sizes:
     latent: int = 64
     width: int = 384
     """Units of the recurrent decoder."""
+    strings: Literal["smiles", "selfies"] = "smiles"
+    """What the tokens are of."""
 
     @property
     def vocabulary(self) -> Vocabulary:
         """The tokens and the greatest length."""
+        if self.strings == "selfies":
+            return SelfiesVocabulary(tuple(self.words), self.length)
         return Vocabulary(tuple(self.words), self.length)
 
     @property

@@ -218,6 +218,7 @@ def _once(
     model: Model, z: Tensor, temperature: float, masked: bool, rng: torch.Generator
 ) -> tuple[list[str], Scores]:
     """Return one string of each latent, and its ln p."""
+    masked = masked and model.sizes.strings == "smiles"  # SELFIES are grammatical of themselves
     choice = Choice(model.sizes.vocabulary, len(z), rng, temperature, masked)
     rows = model.decoder.say(z, choice)
     return model.sizes.vocabulary.decode(rows.numpy()), choice.score.numpy()

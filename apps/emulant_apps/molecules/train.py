@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +32,7 @@ from emulant_apps.molecules.config import TrainConfig
 from emulant_apps.molecules.model import FILE, build, load_model, save_model
 from emulant_apps.molecules.networks import Kind, Sizes
 from emulant_apps.molecules.prior import Codes, CodesAndProperties, build_prior
+from emulant_apps.molecules.selfies_words import SelfiesVocabulary
 from emulant_apps.molecules.targets import numbers_of
 from emulant_apps.molecules.vocabulary import Vocabulary
 
@@ -129,6 +130,8 @@ def train(config: TrainConfig) -> Path:
     Interrupted
         Ctrl-C or SIGTERM; the run can be resumed.
     """
+    if config.strings != "smiles" and config.preset not in PRESETS:
+        raise InputError(f"--strings: is for the VAE; --preset {config.preset} reads SMILES")
     if config.preset == "fingerprints":
         from emulant_apps.molecules.key_train import train_keys
 
@@ -144,16 +147,33 @@ def train(config: TrainConfig) -> Path:
     if config.preset == "prior":
         return _refit(recipe, config)
     strings = training_strings(config, recipe.molecules)
-    vocabulary = Vocabulary.of(strings, rare=config.rare)
+    vocabulary = _vocabulary(strings, config)
     encoded = vocabulary.encode(strings)
     if encoded.unknown:
         sys.stderr.write(f"train: {len(encoded.unknown)} strings left out: rare tokens or long\n")
-    sizes = Sizes(recipe.kind, vocabulary.words, vocabulary.length, recipe.latent, recipe.width)
+    sizes = _sizes(recipe, vocabulary, config)
     vae, fingerprint = fit_strings(recipe, sizes, encoded.rows, config)
     codes = fit_codes(recipe, vae, vocabulary, encoded.rows, config) if recipe.codes else None
     made = current("molecules train", config, config.seed, data=fingerprint)
     save_model(config.out, vae, codes, sizes, made)
     return config.out
+
+
+def _vocabulary(strings: Sequence[str], config: TrainConfig) -> Vocabulary:
+    """Return the tokens of the strings that the network is to say."""
+    kind = SelfiesVocabulary if config.strings == "selfies" else Vocabulary
+    return kind.of(strings, rare=config.rare)
+
+
+def _sizes(recipe: Recipe, vocabulary: Vocabulary, config: TrainConfig) -> Sizes:
+    return Sizes(
+        recipe.kind,
+        vocabulary.words,
+        vocabulary.length,
+        recipe.latent,
+        recipe.width,
+        config.strings,
+    )
 
 
 def fit_strings(
@@ -194,8 +214,7 @@ def _refit(recipe: Recipe, config: TrainConfig) -> Path:
         model = load_model(config.start)
         vae, sizes, content = model.vae, model.sizes, model.content
     else:  # a run that was stopped before it had a prior
-        vocabulary = Vocabulary.of(strings, rare=config.rare)
-        sizes = Sizes(recipe.kind, vocabulary.words, vocabulary.length, recipe.latent, recipe.width)
+        sizes = _sizes(recipe, _vocabulary(strings, config), config)
         vae = build(sizes, config.seed)
         _start_from(config.start, vae, sizes)
     encoded = sizes.vocabulary.encode(strings)
