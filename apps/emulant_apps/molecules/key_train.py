@@ -15,7 +15,7 @@ from emulant.methods.adversarial_autoencoder import AdversarialAutoencoder
 from emulant.rng import derive, numpy_rng
 from emulant.store.provenance import current
 from emulant.tables import aligned
-from emulant.train import Optimiser, Plan, Resampled, alone, begun, fit
+from emulant.train import Optimiser, Plan, Resampled, begun, fit
 from emulant_apps.molecules.bank import training_strings
 from emulant_apps.molecules.config import TrainConfig
 from emulant_apps.molecules.key_aae import KeyEmulator, KeySizes, build_keys, save_keys
