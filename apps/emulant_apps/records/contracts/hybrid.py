@@ -73,6 +73,8 @@ RATE = 0.08
 LEAVES = 8
 FEWEST = 40
 """Observed cells below which a column gets no trees."""
+FIRST = 1500
+"""Rows on which EM begins where there are at least twice as many."""
 WORK = 12 * 10**9
 """Rows times columns cubed, the cost of one round of EM, beyond which fewer rows are drawn."""
 CHUNK_CELLS = 1 << 23
@@ -396,11 +398,19 @@ def _fit_pair(x: Array, shrinkage: float, start: Pair | None = None) -> Pair:
     quantiles = fit_quantiles(x) if start is None else _quantiles_like(x, start)
     scores = quantiles.forth(x)
     if start is None:
-        raw, own = fit_gaussian(x, shrinkage=shrinkage), fit_gaussian(scores, shrinkage=shrinkage)
+        raw, own = _fit_anew(x, shrinkage), _fit_anew(scores, shrinkage)
     else:
         raw = fit_gaussian(x, start.raw, 4, shrinkage)
         own = fit_gaussian(scores, start.scores, 4, shrinkage)
     return Pair(raw, own, quantiles)
+
+
+def _fit_anew(x: Array, shrinkage: float) -> Gaussian:
+    """Return EM's Gaussian; of many rows, from where EM came to on every few of them."""
+    some = x[:: max(1, len(x) // FIRST)]
+    if len(some) == len(x) or ((~np.isnan(some)).sum(0) < FEWEST).any():
+        return fit_gaussian(x, shrinkage=shrinkage)
+    return fit_gaussian(x, fit_gaussian(some, shrinkage=shrinkage), 8, shrinkage)
 
 
 def _quantiles_like(x: Array, start: Pair) -> Quantiles:
