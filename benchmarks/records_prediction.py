@@ -4,16 +4,16 @@
     python benchmarks/records_prediction.py nhanes --out prediction.jsonl
     python benchmarks/records_prediction.py support2 --data DIR --out prediction.jsonl
     python benchmarks/records_prediction.py physionet --data DIR --out prediction.jsonl
-    python benchmarks/records_prediction.py few-labels --out prediction.jsonl
+    python benchmarks/records_prediction.py few-labels --data DIR --out prediction.jsonl
 
 *wisconsin*: scikit-learn's table, 5 folds drawn anew in each repeat, a tenth of the feature cells
 hidden completely at random with a new mask each repeat. *support2*: death in hospital from what is
 known on day 3; scores, costs, dnr, later stays and follow-up are left out. *nhanes*: adults, "a
 doctor told you that you have diabetes"; HbA1c, its treatment, diets and ages at diagnosis are left
 out. *physionet*: death in hospital, fitted to set a, judged on set b. *few-labels*: 5 % of the
-labels of the training folds of Wisconsin and of two NHANES outcomes; all rows unlabelled. Settings
-are the commands' own; nothing was tuned on these tables. Results are appended; runs that are in the
-file are shown, not repeated.
+labels of half of the rows of Wisconsin, of two NHANES outcomes and, with --data, of SUPPORT2 and of
+Cleveland's hearts; the other rows of that half unlabelled. Settings are the commands' own; nothing
+was tuned on these tables. Results are appended; runs that are in the file are not repeated.
 """
 
 from __future__ import annotations
@@ -41,6 +41,8 @@ from emulant_apps.records.pipeline import classifier, problem
 from emulant_apps.records.prepare import run as prepare
 
 Array = NDArray[np.float64]
+Done = set[tuple[str, str, int | None]]
+"""Task, model and repeat of the lines that are in the file."""
 
 SUPPORT2_DROP = (
     "Index", "death", "d.time", "slos", "hday", "sfdm2", "charges", "totcst", "totmcst", "avtisst",
@@ -115,13 +117,15 @@ def folded(
         yield line(name, model, judged(task.y, risks, None, 0), time.process_time() - started)
 
 
-def run_wisconsin(repeats: int, models: Sequence[str]) -> Iterator[dict[str, Any]]:
+def run_wisconsin(repeats: int, models: Sequence[str], done: Done) -> Iterator[dict[str, Any]]:
     """Yield one line a repeat and model: accuracy and AUC of the out-of-fold risks."""
     table = wisconsin()
     x, y = table.values[:, :-1], table["diagnosis"]
     for repeat in range(repeats):
         hidden = numpy_rng(0, "wisconsin", repeat).random(x.shape) < 0.1
         for model in models:
+            if ("wisconsin", model, repeat) in done:
+                continue
             started = time.process_time()
             risks = out_of_fold(
                 lambda m, s: classifier(m, (), s),
@@ -189,16 +193,30 @@ def run_physionet(data: Path, models: Sequence[str]) -> Iterator[dict[str, Any]]
             )
 
 
-def run_few_labels(repeats: int) -> Iterator[dict[str, Any]]:
-    """Yield AUCs with 5 % of the labels, all models on the same rows."""
+def few_label_tables(data: Path | None) -> dict[str, tuple[Array, Array, list[int]]]:
+    """Return rows, outcomes and nominal places of each table that is there."""
     table = wisconsin()
     tables: dict[str, tuple[Array, Array, list[int]]] = {
         "wisconsin": (table.values[:, :-1], table["diagnosis"], [])
     }
-    for name in ("DoctorToldYouHaveDiabetes", "DoctorEverSaidYouHadArthritis"):
-        adults, drop = adults_of(name)
-        task = problem(adults, name, drop=drop, allow=adults.names)
-        tables[name] = (task.features.values, task.y, task.nominal)
+    found = [
+        (adults_of(name), name)
+        for name in ("DoctorToldYouHaveDiabetes", "DoctorEverSaidYouHadArthritis")
+    ]
+    if data is not None and (data / "support2_dev.csv.gz").is_file():
+        found.append(((read_table(data / "support2_dev.csv.gz"), SUPPORT2_DROP), "hospdead"))
+    if data is not None and (data / "heart_cleveland.csv").is_file():
+        found.append(((read_table(data / "heart_cleveland.csv"), ()), "target"))
+    for (rows, drop), outcome in found:
+        kept = [d for d in drop if d in rows.names]
+        task = problem(rows, outcome, drop=kept, allow=rows.names)
+        tables[outcome] = (task.features.values, task.y, task.nominal)
+    return tables
+
+
+def run_few_labels(repeats: int, data: Path | None, done: Done) -> Iterator[dict[str, Any]]:
+    """Yield AUCs with 5 % of the labels, all models on the same rows."""
+    tables = few_label_tables(data)
     for name, (x, y, nominal) in tables.items():
         for repeat in range(repeats):
             rng = numpy_rng(repeat, "few labels", name)
@@ -213,6 +231,8 @@ def run_few_labels(repeats: int) -> Iterator[dict[str, Any]]:
             seed = derive(repeat, name) % (1 << 31)
             rest = np.delete(train, few)
             for model in ("acgan, semi-supervised", "acgan, labelled only", "network", "logistic"):
+                if (f"few-labels {name}", model, repeat) in done:
+                    continue
                 fitted = _few(model, x[train][few], y[train][few], x[rest], nominal, seed)
                 area = auc(y[test], fitted.predict_proba(x[test])[:, 1])
                 yield {
@@ -292,7 +312,7 @@ def main() -> None:
     models = [m for m in options.models if (options.task, m, None) not in done]
     found: Iterator[dict[str, Any]] = iter(())
     if options.task == "wisconsin":
-        found = run_wisconsin(options.repeats, options.models)
+        found = run_wisconsin(options.repeats, options.models, done)
     elif options.task == "support2":
         table = read_table(options.data / "support2_dev.csv.gz")
         found = folded("support2", table, "hospdead", SUPPORT2_DROP, models)
@@ -302,11 +322,9 @@ def main() -> None:
     elif options.task == "physionet":
         found = run_physionet(options.data, models)
     elif options.task == "few-labels":
-        found = run_few_labels(options.repeats)
+        found = run_few_labels(options.repeats, options.data, done)
     with options.out.open("a") as file:
         for record in found:
-            if (record["task"], record["model"], record.get("repeat")) in done:
-                continue
             records.append(record)
             file.write(json.dumps(record) + "\n")
             file.flush()
