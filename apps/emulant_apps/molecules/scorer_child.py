@@ -66,7 +66,7 @@ def main(arguments: list[str]) -> None:
                 "with --one-at-a-time it is given one SMILES at a time"
             )
         plain = [x.item() if hasattr(x, "item") else x for x in listed]
-        json.dump([x if isinstance(x, int | float) else repr(x) for x in plain], answers)
+        json.dump([x if isinstance(x, int | float) else str(x) for x in plain], answers)
         answers.write("\n")
         answers.flush()
 

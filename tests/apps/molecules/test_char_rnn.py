@@ -11,7 +11,7 @@ from emulant.errors import BAD_INPUT, PASS, InputError
 from emulant.rng import torch_rng
 from emulant_apps.molecules import corpus
 from emulant_apps.molecules.char_rnn import CharSizes, build_char, load_char, symbols_of
-from emulant_apps.molecules.char_sample import CharEmulator, token_scores
+from emulant_apps.molecules.char_sample import SHIPPED, CharEmulator, token_scores
 from emulant_apps.molecules.char_train import CHAR_PRESETS, Lines, shuffle_some, train_char
 from emulant_apps.molecules.chemistry.parse import canonical, shuffled
 from emulant_apps.molecules.config import FinetuneConfig, TrainConfig
@@ -199,3 +199,24 @@ def test_commands_draw_and_refuse(tmp_path: Path, capsys, char_weights: Path) ->
     line = ["molecules", "analogues", "CCO", "--model", str(char_weights)]
     assert main([*line, "--out", str(tmp_path / "near")]) == BAD_INPUT
     assert "which has no codes" in capsys.readouterr().err
+
+
+PRETRAINED = Path(corpus.__file__).parent / "pretrained"
+
+
+@pytest.mark.skipif(
+    not (PRETRAINED / SHIPPED).exists(), reason="this version comes without weights of a char-RNN"
+)
+def test_the_shipped_weights_draw_new_molecules_and_are_small() -> None:
+    emulator = CharEmulator.pretrained()
+    drawn = emulator.sample(CHUNK, 3)
+    assert drawn.valid > 0.85
+    good = {text for text in drawn.strings if is_molecule(text)}
+    assert len(good) > 0.84 * CHUNK
+    assert len(good - set(corpus.training_set())) > 0.8 * len(good)
+    assert emulator.model.provenance is not None
+    assert emulator.model.provenance.command == "molecules train"
+    assert sum(file.stat().st_size for file in PRETRAINED.glob("*.safetensors")) < 5_000_000
+    assert SHIPPED in (PRETRAINED / "README.md").read_text()
+    held = np.mean([x.sum() for x in token_scores(emulator.model, corpus.test_set()[:200])])
+    assert -32 < held < -15  # nats a string of 36 tokens
