@@ -206,7 +206,10 @@ def few_label_tables(data: Path | None) -> dict[str, tuple[Array, Array, list[in
     if data is not None and (data / "support2_dev.csv.gz").is_file():
         found.append(((read_table(data / "support2_dev.csv.gz"), SUPPORT2_DROP), "hospdead"))
     if data is not None and (data / "heart_cleveland.csv").is_file():
-        found.append(((read_table(data / "heart_cleveland.csv"), ()), "target"))
+        hearts = read_table(data / "heart_cleveland.csv")
+        rest = hearts.take([n for n in hearts.names if n != "target"])
+        nominal = [k for k, c in enumerate(rest.columns) if c.kind == "nominal"]
+        tables["heart"] = (rest.values, (hearts["target"] > 0).astype(float), nominal)
     for (rows, drop), outcome in found:
         kept = [d for d in drop if d in rows.names]
         task = problem(rows, outcome, drop=kept, allow=rows.names)
