@@ -259,7 +259,7 @@ def main() -> None:
         records.append(judge(x, *key))
         with options.out.open("a") as file:
             file.write(json.dumps(records[-1]) + "\n")
-    if "hybrid" in options.methods:
+    if {"hybrid"} < set(options.methods):
         show(records, options.methods, options.docs)
 
 
