@@ -8,6 +8,7 @@ and keeps its words.
 
 from __future__ import annotations
 
+import importlib
 import posixpath
 import re
 from pathlib import Path
@@ -27,6 +28,7 @@ API = {
     "nets": "emulant.nets",
     "store": "emulant.store",
 }
+ROLE = re.compile(r":[a-z]+:<code>(?:~[\w.]*\.)?([^<]*)</code>")
 LINK = re.compile(r"(?<!!)\[((?:[^\[\]]|\[[^\]]*\])+)\]\(([^)#:\s]+)(#[^)\s]*)?\)")
 
 
@@ -39,8 +41,20 @@ def on_files(files: Files, config: Any) -> Files:
         files.append(File.generated(config, page, content=text))
     for name, package in API.items():
         text = f"# `{package}`\n\n::: {package}\n    options:\n      show_root_heading: false\n"
+        text += "".join(f"\n::: {place}\n" for place in _lazy(package))
         files.append(File.generated(config, f"api/{name}.md", content=text))
     return files
+
+
+def on_page_content(html: str, **_: Any) -> str:
+    """Show a role of a docstring, such as a class's, as the bare name."""
+    return ROLE.sub(r"<code>\1</code>", html)
+
+
+def _lazy(package: str) -> list[str]:
+    """Return where the names lie that an application imports when they are first asked for."""
+    homes = getattr(importlib.import_module(package), "_HOMES", {})
+    return [f"{package}.{room}.{name}" for name, room in homes.items() if room != name]
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:

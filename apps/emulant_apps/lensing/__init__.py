@@ -12,7 +12,7 @@ Mpc/h, Born approximation.
 
 from __future__ import annotations
 
-from importlib import import_module
+from emulant.lazy import lazy
 
 _HOMES = {
     "Bands": "field.grid",
@@ -30,13 +30,4 @@ _HOMES = {
 
 __all__ = [*_HOMES]
 
-
-def __getattr__(name: str) -> object:
-    """Import the room that holds ``name`` when it is first asked for."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOMES])
+__getattr__, __dir__ = lazy(__name__, _HOMES)

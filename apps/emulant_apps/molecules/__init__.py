@@ -15,7 +15,7 @@ likelihoods in nats per string.
 
 from __future__ import annotations
 
-from importlib import import_module
+from emulant.lazy import lazy
 
 _HOMES = {
     "Chain": "assess",
@@ -35,14 +35,4 @@ _HOMES = {
 
 __all__ = [*_HOMES]
 
-
-def __getattr__(name: str) -> object:
-    """Import the room that holds ``name`` when it is first asked for."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    room = import_module(f"{__name__}.{_HOMES[name]}")
-    return room if _HOMES[name] == name else getattr(room, name)
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOMES])
+__getattr__, __dir__ = lazy(__name__, _HOMES)
