@@ -98,7 +98,45 @@ def _parquet(_directory: Path) -> list[bytes]:
     return [opened.getvalue()]
 
 
+def _fits(_directory: Path) -> list[bytes]:
+    from astropy.io import fits
+
+    opened = io.BytesIO()
+    image = fits.PrimaryHDU(np.linspace(-0.01, 0.02, 256, dtype=np.float32).reshape(16, 16))
+    image.header["CDELT1"], image.header["CDELT2"] = -0.078, 0.078
+    image.writeto(opened)
+    return [opened.getvalue()]
+
+
+def _maps(directory: Path) -> list[bytes]:
+    path = directory / "good.npz"
+    save_arrays(path, {"kappa": np.zeros((2, 16, 16), np.float32), "fov_deg": np.array(5.0)})
+    return [path.read_bytes()]
+
+
+def _sd(_directory: Path) -> list[bytes]:
+    from rdkit import Chem
+
+    molecule = Chem.MolFromSmiles("CC(=O)Oc1ccccc1C(=O)O")
+    return [
+        f"{Chem.MolToMolBlock(molecule)}$$$$\n".encode(),
+        Chem.MolToV3KMolBlock(molecule).encode(),
+    ]
+
+
 CSV = "a,b\n1.5,x\n2,y\n"
+RECORDS = "age,sex,lab,death\n61,f,1.5,0\n70,m,,1\n55,f,?,0\n48,m,-9,1\n"
+SERIES = "RecordID,Time,Parameter,Value\np1,00:00,HR,80\np1,01:30,HR,90\np2,00:10,HR,70\n"
+SCHEMA = '[columns.lab]\nkind = "numeric"\nunit = "mmol/l"\nlow = 0.0\nmissing = [-9]\n'
+FHIR = (
+    '{"resourceType": "Bundle", "type": "collection", "entry": ['
+    '{"resource": {"resourceType": "Patient", "id": "p1", "gender": "female", '
+    '"birthDate": "1950-02-01"}}, {"resource": {"resourceType": "Observation", "status": "final", '
+    '"subject": {"reference": "Patient/p1"}, "effectiveDateTime": "2018-01-01", '
+    '"code": {"text": "glucose"}, "valueQuantity": {"value": 5.1, "unit": "mmol/l"}}}]}'
+)
+SMILES = "CC(=O)Oc1ccccc1C(=O)O aspirin\nC[C@H](N)C(=O)O\n[Na+].[Cl-]\n[2H]C\nC1CC\n"
+MOLECULES, ALERTS = "emulant_apps.molecules.data", "emulant_apps.molecules.chemistry.alerts"
 READERS = (
     Reader("arrays, npz", "emulant.store:load_arrays", ".npz", lambda d: _written(d, ".npz")),
     Reader("arrays, npy", "emulant.store:load_arrays", ".npy", lambda d: _written(d, ".npy")),
@@ -109,6 +147,16 @@ READERS = (
     Reader("certify, csv", "emulant.certify.inputs:read_samples", ".csv", _text(CSV)),
     Reader("certify, parquet", "emulant.certify.inputs:read_samples", ".parquet", _parquet),
     Reader("ising states", "emulant_apps.ising.data:read_states", ".npz", _spins),
+    Reader("lensing maps, FITS", "emulant_apps.lensing.files:read_maps", ".fits", _fits),
+    Reader("lensing maps, npz", "emulant_apps.lensing.files:read_maps", ".npz", _maps),
+    Reader("molecules, SMILES", f"{MOLECULES}:read_molecules", ".smi", _text(SMILES)),
+    Reader("molecules, csv", f"{MOLECULES}:read_molecules", ".csv", _text("id,smiles\n1,CCO\n")),
+    Reader("molecules, SD", f"{MOLECULES}:read_molecules", ".sdf", _sd),
+    Reader("SMARTS", f"{ALERTS}:custom_patterns", ".txt", _text("[N+](=O)[O-] nitro\nC=O\n")),
+    Reader("records, csv", "emulant_apps.records.data:read_table", ".csv", _text(RECORDS)),
+    Reader("records, FHIR", "emulant_apps.records.fhir:read_fhir", ".json", _text(FHIR)),
+    Reader("records, series", "emulant_apps.records.files:read_cells", ".csv", _text(SERIES)),
+    Reader("records, schema", "emulant_apps.records.schema:read_schema", ".toml", _text(SCHEMA)),
 )
 
 
