@@ -11,6 +11,7 @@ from emulant_apps.molecules.config import (
     AnaloguesConfig,
     FilterConfig,
     FinetuneConfig,
+    RetrieveConfig,
     SampleConfig,
     TrainConfig,
     ValidateConfig,
@@ -19,6 +20,7 @@ from emulant_apps.molecules.corpus import test_set, training_set
 from emulant_apps.molecules.filter import run as judge
 from emulant_apps.molecules.finetune import run as finetune
 from emulant_apps.molecules.generate import run_analogues, run_sample
+from emulant_apps.molecules.retrieve import run as retrieve
 from emulant_apps.molecules.train import run as train
 from emulant_apps.molecules.validate import run as validate
 
@@ -46,6 +48,13 @@ def walk(directory: Path, seed: int) -> None:
         )  # fmt: skip
         run_sample(
             SampleConfig(out=directory / "said.csv", count=30, raw=True, model=said, seed=seed)
+        )
+        keys = Path(scratch) / "keys"
+        train(TrainConfig(out=keys, data=own, preset="fingerprints", steps=2, seed=seed))
+        retrieve(
+            RetrieveConfig(
+                out=directory / "retrieved.csv", library=own, count=20, model=keys, seed=seed
+            )
         )
     run_sample(
         SampleConfig(out=directory / "raw.csv", count=60, raw=True, model=weights, seed=seed)
