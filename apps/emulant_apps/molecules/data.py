@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,7 @@ NAME_NAMES = ("name", "id", "title", "compound", "molecule_name", "chembl_id", "
 SD = {".sdf", ".sd", ".mol"}
 TABLES = {".csv", ".tsv"}
 TEXTS = {".smi", ".smiles", ".txt", ".ism"}
+END_OF_RECORD = re.compile(r"^\$\$\$\$[^\n]*\n?", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,10 +280,8 @@ def _delimiter(text: str) -> str:
 def _records(file: File) -> list[Entry]:
     """Return the records of an SD file; one that is cut short is kept to be named."""
     entries = []
-    blocks = decoded(file).split("$$$$")
-    for number, block in enumerate(blocks, 1):
-        text = block.removeprefix("\n")
-        if text.strip():
+    for number, text in enumerate(END_OF_RECORD.split(decoded(file)), 1):
+        if text.strip():  # its first line, the title, may be empty
             name = text.split("\n", 1)[0].strip()
             entries.append(Entry(number, name, name, text))
     return entries

@@ -115,6 +115,15 @@ def test_a_truncated_sd_file_keeps_what_was_read(tmp_path) -> None:
     assert "is cut short" in lost.reason
 
 
+def test_records_of_an_sd_file_need_no_title(tmp_path) -> None:
+    whole = f"{block(ASPIRIN)}$$$$\n{block(CAFFEINE)}$$$$\n"
+    assert block(ASPIRIN).startswith("\n"), "the title line is empty"
+    path = written(tmp_path, "a.sdf", whole)
+    found = read_molecules(path, workers=1)
+    assert found.smiles == (ASPIRIN, CAFFEINE)
+    assert (found.names, found.dropped) == (("", ""), ())
+
+
 @pytest.mark.parametrize(
     ("name", "data", "message"),
     [
