@@ -83,7 +83,7 @@ def train_keys(config: TrainConfig) -> Path:
     content = save_keys(config.out, averaged, sizes, made)
     truth = bits[order[:held]]
     drawn = KeyEmulator(averaged, sizes, content).draw(held, config.seed)
-    rows = report_text(compare(drawn, truth), compare(kept[:held], truth))
+    rows = report_text(compare(drawn, truth), compare(bits[order[held : 2 * held]], truth))
     head = ("fingerprints", "drawn : true", "true : true")
     sys.stdout.write(aligned(head, rows))
     return config.out
