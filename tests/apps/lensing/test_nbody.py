@@ -1,5 +1,6 @@
 """The particle mesh against linear theory and the conservation laws."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -172,10 +173,22 @@ def test_a_plane_wave_is_seen_at_its_angle():
     assert maps.std() == pytest.approx(where.weight / np.sqrt(2), rel=0.15)
 
 
+def smooth(views: torch.Tensor) -> torch.Tensor:
+    """Blur planes by a normal law of four cells."""
+    n = views.shape[-1]
+    k = 2 * np.pi * torch.hypot(torch.fft.fftfreq(n)[:, None], torch.fft.rfftfreq(n)[None])
+    return torch.fft.irfft2(torch.fft.rfft2(views) * torch.exp(-((4 * k) ** 2) / 2), s=(n, n))
+
+
 def test_one_ray_a_pixel_is_the_mean_over_the_pixel():
-    """Maps of 64 pixels are those of 128, averaged: the window makes each pixel its mean."""
+    """Maps of 64 pixels are those of 128, averaged: the window makes each pixel its mean.
+
+    So far as bilinear reading is exact: planes that are smooth over their cells. Those of a few
+    particles are not, and a fifth of what they show changes with the rays.
+    """
     kappa = Convergence(COSMOLOGY)
     planes = simulate_planes(kappa, LAYOUTS["tiny"], 3)
+    planes = replace(planes, contrast=tuple(map(smooth, planes.contrast)))
     gains = transfers(kappa, planes, None)
     coarse, fine = (render(planes, gains, Patch(n, 5.0), 3, 0, kappa) for n in (64, 128))
     for a, b in ((coarse.kappa, fine.kappa), (coarse.linear, fine.linear)):
