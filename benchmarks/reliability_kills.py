@@ -111,7 +111,7 @@ JOBS = {
             " --out imputed", ("imputed/imputed.csv", "imputed/long.csv", "imputed/index.html"),
             (TABLE,)),
         Job("records train", "records train table.csv --outcome diagnosis --seed 3"
-            " --classifier logistic --out model", ("model/model.json",), (TABLE,)),
+            " --classifier logistic --out model", ("model/model.safetensors",), (TABLE,)),
     ),
 }  # fmt: skip
 
