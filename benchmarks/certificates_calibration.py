@@ -18,12 +18,13 @@ import numpy as np
 import tyro
 from scipy.stats import beta, kstest
 
-from certificates_worlds import WORLDS, World, insert, judged, kept, strict
+from certificates_worlds import WORLDS, World, judged, kept, strict
 from emulant.certify import STANDARD, Case, Certificate, Statistic, Tolerance, certify
 from emulant.certify.classifier import ratio_log_weights
 from emulant.certify.evidence import Pair
 from emulant.rng import derive, numpy_rng
 from emulant.tables import markdown
+from pages import insert
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,10 +18,10 @@ from pathlib import Path
 import numpy as np
 import tyro
 
-from certificates_worlds import insert
 from emulant.certify import STANDARD, Case, certify
 from emulant.certify.summaries import grid_statistics
 from emulant.tables import markdown
+from pages import insert
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import tyro
 
-from certificates_worlds import insert
 from emulant.rng import derive
 from emulant.tables import markdown
 from emulant_apps.ising.config import CRITICAL
@@ -21,6 +20,7 @@ from emulant_apps.ising.data import simulate
 from emulant_apps.ising.sample import Emulator
 from emulant_apps.ising.sides import sides_table
 from emulant_apps.ising.validate import side_by_side
+from pages import insert
 
 
 @dataclass(frozen=True, kw_only=True)

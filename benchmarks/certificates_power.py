@@ -18,7 +18,7 @@ import numpy as np
 import tyro
 
 from certificates_calibration import share
-from certificates_worlds import field, insert, judged, kept, power_law, table
+from certificates_worlds import field, judged, kept, power_law, table
 from emulant.certify import (
     STANDARD,
     Case,
@@ -34,6 +34,7 @@ from emulant.rng import numpy_rng
 from emulant.tables import markdown
 from emulant_apps.ising.observables import summarise
 from emulant_apps.ising.simulators import simulate
+from pages import insert
 
 Rng = np.random.Generator
 BY = "this benchmark"

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from emulant.certify import FunctionOfMeans, Statistic, Tolerance, TwoSample
 from emulant.certify.summaries import grid_statistics, table_statistics
-from emulant.store import hash_json, plain, read_json, read_text, write_json, write_text
+from emulant.store import hash_json, plain, read_json, write_json
 from emulant_apps.ising.observables import summarise
 from emulant_apps.ising.simulators import simulate
 
@@ -25,7 +25,6 @@ __all__ = [
     "Drawn",
     "World",
     "field",
-    "insert",
     "power_law",
     "strict",
     "table",
@@ -156,20 +155,3 @@ def kept(work: Path | None, key: dict[str, Any], make: Callable[[], list[Any]]) 
         write_json(file, {"key": key, "made": make()})
     made: list[Any] = read_json(file)["made"]
     return made
-
-
-def insert(docs: Path | None, mark: str, title: str, command: str, table: str) -> None:
-    """Print a table, and put it with its title and command at its mark in ``docs``.
-
-    The mark is ``<!-- mark -->`` to ``<!-- /mark -->``.
-    """
-    text = f"### {title}\n\n`python benchmarks/{command}`\n\n{table}\n"
-    print(text, flush=True)
-    if docs is None:
-        return
-    start, end = f"<!-- {mark} -->", f"<!-- /{mark} -->"
-    before = read_text(docs)
-    if start not in before or end not in before:
-        raise SystemExit(f"{docs}: has no place {start} ... {end}")
-    head, rest = before.split(start, 1)
-    write_text(docs, f"{head}{start}\n{text}{end}{rest.split(end, 1)[1]}")

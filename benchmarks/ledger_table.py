@@ -17,7 +17,6 @@ from statistics import fmean, median
 import tyro
 from tyro.conf import Positional
 
-from certificates_worlds import insert
 from emulant.ledger import Check, discover
 from emulant.ledger.check import Measure
 from emulant.ledger.fingerprint import fingerprint
@@ -25,6 +24,7 @@ from emulant.ledger.page import allowed, number
 from emulant.ledger.record import Record, Trial
 from emulant.store import read_json
 from emulant.tables import markdown
+from pages import insert
 
 HEAD = ("check", "method", "quantity", "expected", "median", "worst", "seeds", "CPU s")
 

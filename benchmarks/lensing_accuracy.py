@@ -35,6 +35,7 @@ from emulant_apps.lensing.sample import Emulator, joined
 from emulant_apps.lensing.theory.convergence import Convergence
 from emulant_apps.lensing.theory.cosmology import Cosmology
 from emulant_apps.lensing.validate import Rows, certificate, held_out, rows_of
+from pages import write_block
 
 COLUMNS: dict[str, tuple[str, Callable[[str], bool], float]] = {
     "C_ℓ, ℓ < 250": ("C_ℓ / theory", lambda b: _number(b) < 250, 100),
@@ -167,12 +168,7 @@ def main() -> None:
         f"true maps of {boxes} boxes. ✓ within tolerance, ✗ outside, ? too few boxes to tell.\n\n"
         + markdown(("row", *COLUMNS, "W₁ / σ"), table)
     )
-    print(text)
-    if asked.markdown is not None:
-        page = asked.markdown.read_text(encoding="utf-8")
-        parts = re.split(r"(<!-- /?accuracy -->)", page)
-        parts[2] = "\n" + text
-        asked.markdown.write_text("".join(parts), encoding="utf-8")
+    write_block(asked.markdown, "accuracy", text)
 
 
 def _row(name: str, found: Certificate) -> list[str]:

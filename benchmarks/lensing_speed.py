@@ -8,7 +8,6 @@ Seconds are of the processor, user and system, so that a busy machine changes li
 from __future__ import annotations
 
 import argparse
-import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +24,7 @@ from emulant_apps.lensing.nbody.transfer import load_deficits, transfers
 from emulant_apps.lensing.sample import Emulator
 from emulant_apps.lensing.theory.convergence import Convergence
 from emulant_apps.lensing.theory.cosmology import Cosmology
+from pages import write_block
 
 COSMOLOGY = Cosmology(0.3, 0.8)
 
@@ -67,12 +67,7 @@ def main() -> None:
     text = f"`python benchmarks/lensing_speed.py --count {asked.count}`, one core\n\n" + markdown(
         ("maker", "maps / s", "relative to a new box"), rows
     )
-    print(text)
-    if asked.markdown is not None:
-        page = asked.markdown.read_text(encoding="utf-8")
-        parts = re.split(r"(<!-- /?speed -->)", page)
-        parts[2] = "\n" + text
-        asked.markdown.write_text("".join(parts), encoding="utf-8")
+    write_block(asked.markdown, "speed", text)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ No box of a data set has calibrated the transfer functions; each counts once.
 from __future__ import annotations
 
 import argparse
-import re
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +20,7 @@ from emulant_apps.lensing.files import read_maps
 from emulant_apps.lensing.maps import Maps, degraded
 from emulant_apps.lensing.theory.convergence import Convergence
 from emulant_apps.lensing.theory.cosmology import Cosmology
+from pages import write_block
 
 
 def ratios(maps: Maps) -> tuple[np.ndarray, np.ndarray]:
@@ -60,12 +60,7 @@ def main() -> None:
             ["±", *(f"{x:.3f}" for x in error)],
         ]
         text += markdown(head, rows) + "\n"
-    print(text)
-    if asked.markdown is not None:
-        page = asked.markdown.read_text(encoding="utf-8")
-        parts = re.split(r"(<!-- /?theory -->)", page)
-        parts[2] = "\n" + text.rstrip() + "\n"
-        asked.markdown.write_text("".join(parts), encoding="utf-8")
+    write_block(asked.markdown, "theory", text)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,6 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from certificates_worlds import insert
 from emulant.certify import STANDARD, Case, Certificate, certify
 from emulant.certify.page import palette
 from emulant.certify.summaries import table_statistics
@@ -53,6 +52,7 @@ from emulant.rng import numpy_rng, torch_rng
 from emulant.store.atomic import atomic_path
 from emulant.tables import markdown
 from emulant.train import Optimiser, Plan, Resampled, fit
+from pages import insert
 
 COLUMNS = {
     "WeightKg": "weight, kg",

@@ -21,7 +21,7 @@ from emulant_apps.molecules import corpus
 from emulant_apps.molecules.assess import DEFAULT_SETS, Chain, assess
 from emulant_apps.molecules.chemistry.properties import synthesis
 from emulant_apps.molecules.sample import CHUNK, Emulator, Mode
-from molecules_page import write_block
+from pages import write_block
 
 Work = Callable[[Sequence[str]], int]
 """What is timed: it is given strings, and returns how many molecules it dealt with."""

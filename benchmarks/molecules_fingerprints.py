@@ -8,9 +8,6 @@ against the same: the floor. *independent bits* is the baseline that knows how f
 and nothing else. Around a molecule: the mean Tanimoto of drawn keys to its own, by the spread.
 """
 
-import argparse
-from pathlib import Path
-
 import numpy as np
 
 from emulant.rng import numpy_rng
@@ -18,7 +15,7 @@ from emulant_apps.molecules import corpus
 from emulant_apps.molecules.key_aae import KeyEmulator
 from emulant_apps.molecules.keys import compare, keys_of_all, report_text
 from emulant_apps.molecules.tanimoto import Index
-from molecules_page import write_block
+from pages import arguments, write_block
 
 SPREADS = (0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
 
@@ -51,13 +48,7 @@ def tables(emulator: KeyEmulator, count: int, seed: int, workers: int) -> list[s
 
 def main() -> None:
     """Print the tables, and write them into a page where one is named."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--count", type=int, default=5000)
-    parser.add_argument("--model", type=Path)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--docs", type=Path)
-    asked = parser.parse_args()
+    asked = arguments(__doc__.splitlines()[0], count=5000).parse_args()
     emulator = KeyEmulator.pretrained() if asked.model is None else KeyEmulator.load(asked.model)
     command = f"`python benchmarks/molecules_fingerprints.py --count {asked.count}`"
     lines = tables(emulator, asked.count, asked.seed, asked.workers)

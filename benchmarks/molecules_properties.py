@@ -9,9 +9,6 @@ greedily for each. *rank* is Spearman's correlation of asked and obtained, *off*
 chance*: the same of strings for which nothing was asked.
 """
 
-import argparse
-from pathlib import Path
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
@@ -19,7 +16,7 @@ from scipy.stats import spearmanr
 from emulant_apps.molecules import corpus
 from emulant_apps.molecules.sample import Emulator, Mode
 from emulant_apps.molecules.targets import TARGETS, numbers_of
-from molecules_page import write_block
+from pages import arguments, write_block
 
 
 def row(
@@ -63,13 +60,7 @@ def table(emulator: Emulator, count: int, seed: int, workers: int) -> list[str]:
 
 def main() -> None:
     """Print the table, and write it into a page where one is named."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--count", type=int, default=500)
-    parser.add_argument("--model", type=Path)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--docs", type=Path)
-    asked = parser.parse_args()
+    asked = arguments(__doc__, count=500).parse_args()
     emulator = Emulator.pretrained() if asked.model is None else Emulator.load(asked.model)
     command = f"`python benchmarks/molecules_properties.py --count {asked.count}`"
     text = "\n".join([command, "", *table(emulator, asked.count, asked.seed, asked.workers)])

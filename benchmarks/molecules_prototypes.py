@@ -42,7 +42,7 @@ from emulant_apps.molecules.chemistry.similarity import packed_bits
 from emulant_apps.molecules.corpus import Drug
 from emulant_apps.molecules.decoding import CHUNK
 from emulant_apps.molecules.sample import Emulator, Mode
-from molecules_page import write_block
+from pages import write_block
 
 LEAST, YEAR = 0.4, 2000
 PIECES = 4000

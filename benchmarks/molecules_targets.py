@@ -15,7 +15,7 @@ from emulant_apps.molecules import corpus
 from emulant_apps.molecules.codes import CodeReport, report_codes
 from emulant_apps.molecules.metrics import Described, Metrics, describe, measure
 from emulant_apps.molecules.sample import Emulator, Mode
-from molecules_page import write_block
+from pages import arguments, write_block
 
 MODES = {
     "flow prior, greedy": Mode(),
@@ -89,16 +89,11 @@ def codes(found: CodeReport) -> list[str]:
 
 def main() -> None:
     """Print the tables, and write them into a page where one is named."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--count", type=int, default=30_000)
+    parser = arguments(__doc__, count=30_000)
     parser.add_argument("--truth", type=int, default=30_000)
     parser.add_argument("--held-out", type=int, default=1000)
     parser.add_argument("--fcd", action="store_true")
     parser.add_argument("--training", type=Path)
-    parser.add_argument("--model", type=Path)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--docs", type=Path)
     asked = parser.parse_args()
     emulator = Emulator.pretrained() if asked.model is None else Emulator.load(asked.model)
     found = report_codes(emulator, corpus.test_set()[: asked.held_out], asked.seed)

@@ -36,7 +36,6 @@ from sklearn.experimental import enable_iterative_imputer  # noqa: F401 - scikit
 from sklearn.impute import IterativeImputer, KNNImputer, SimpleImputer
 from sklearn.linear_model import BayesianRidge
 
-from certificates_worlds import insert
 from emulant.rng import derive, numpy_rng
 from emulant.tables import markdown
 from emulant_apps.records import (
@@ -55,6 +54,7 @@ from emulant_apps.records import (
 )
 from emulant_apps.records.contracts import boosting, hybrid, restorers, stacking
 from emulant_apps.records.methods import gain, miwae
+from pages import insert
 from records_worlds import development, hide, tables
 
 Array = NDArray[np.float64]

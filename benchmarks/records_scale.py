@@ -20,10 +20,10 @@ from pathlib import Path
 
 import numpy as np
 
-from certificates_worlds import insert
 from emulant.rng import numpy_rng
 from emulant.tables import markdown
 from emulant_apps.records import BlendedClassifier, HybridImputer
+from pages import insert
 
 SIZES = ("500x10", "1000x20", "2000x20", "1000x40", "4000x40")
 PATIENTS = 30

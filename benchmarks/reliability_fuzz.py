@@ -24,10 +24,10 @@ from pathlib import Path
 import numpy as np
 import tyro
 
-from certificates_worlds import insert
 from emulant.errors import InputError
 from emulant.store import save_arrays, save_tensors
 from emulant.tables import markdown
+from pages import insert
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,13 +28,13 @@ import numpy as np
 import torch
 import tyro
 
-from certificates_worlds import insert
 from emulant.app import discover
 from emulant.cli import main as emulant
 from emulant.errors import InputError
 from emulant.rng import numpy_rng
 from emulant.store import describe, hash_file
 from emulant.tables import markdown
+from pages import insert
 
 PARTIAL = ".partial-"
 

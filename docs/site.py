@@ -8,6 +8,7 @@ and keeps its words.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import posixpath
 import re
@@ -65,6 +66,7 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     return _turned(markdown, here, page.file.src_uri, _pages())
 
 
+@functools.cache
 def _pages() -> dict[str, str]:
     """Return where each file of the repository that becomes a page lies on the site."""
     pages = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md"}

@@ -65,15 +65,12 @@ def cluster_map(
         # a task, so that it is made again where the only worker that held it died
         shared = client.submit(loads, dumps(function), pure=False, retries=RETRIES)
         waiting: deque[Any] = deque()
-        left = iter(jobs)
         try:
-            while True:
-                for job in left:
-                    waiting.append(client.submit(_call, shared, job, pure=False, retries=RETRIES))
-                    if len(waiting) >= AHEAD * threads:
-                        break
-                if not waiting:
-                    return
+            for job in jobs:
+                waiting.append(client.submit(_call, shared, job, pure=False, retries=RETRIES))
+                if len(waiting) >= AHEAD * threads:
+                    yield waiting.popleft().result()
+            while waiting:
                 yield waiting.popleft().result()
         except KilledWorker as error:
             raise InputError(

@@ -28,7 +28,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from emulant_apps.ising.compiled import kernel
+from emulant.compiled import kernel
 from emulant_apps.ising.hamiltonian import Spins, neighbours
 from emulant_apps.ising.xoshiro import Words, streams, threshold
 

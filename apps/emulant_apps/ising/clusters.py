@@ -19,7 +19,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from emulant_apps.ising.compiled import kernel
+from emulant.compiled import kernel
 from emulant_apps.ising.hamiltonian import Spins
 from emulant_apps.ising.xoshiro import Words, below, next_word, threshold, uniform
 

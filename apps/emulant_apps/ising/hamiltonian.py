@@ -16,7 +16,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from emulant_apps.ising.compiled import kernel
+from emulant.compiled import kernel
 
 __all__ = [
     "T_C",

@@ -20,7 +20,7 @@ import math
 
 import numpy as np
 
-from emulant_apps.ising.compiled import kernel
+from emulant.compiled import kernel
 from emulant_apps.ising.hamiltonian import Spins
 from emulant_apps.ising.xoshiro import Words, next_word, threshold
 

@@ -30,7 +30,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from emulant_apps.ising.compiled import kernel
+from emulant.compiled import kernel
 from emulant_apps.ising.hamiltonian import (
     Floats,
     Ints,

@@ -12,11 +12,10 @@ workers, nor on what else is asked for.
 
 from __future__ import annotations
 
-import contextlib
 import math
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib import resources
@@ -33,6 +32,7 @@ from emulant.parallel import chunked_map, worker_count
 from emulant.progress import Progress
 from emulant.rng import derive, torch_rng
 from emulant.store.provenance import current
+from emulant.threads import one_thread
 from emulant_apps.ising.config import (
     CRITICAL,
     Device,
@@ -352,7 +352,7 @@ def _chunk(
         generator.to(device).eval()
     rng = torch_rng(seed, *purpose, device=device)
     c = torch.full((job.size, 1), job.temperature, device=device)
-    with torch.inference_mode(), _one_thread():
+    with torch.inference_mode(), one_thread():
         x = generator.draw(job.size, rng, c)
         scored = sweeps == 0 and model.exact_density
         ln_q = generator.log_prob(x, c).double().cpu().numpy() if scored else None
@@ -360,17 +360,6 @@ def _chunk(
     if sweeps:
         spins = finish(spins, job.temperature, sweeps, derive(seed, *purpose), field)
     return _Chunk(spins, ln_q)
-
-
-@contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
-    """Compute on one thread: sums, hence states, must not depend on how many there are."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _device(device: Device) -> str:

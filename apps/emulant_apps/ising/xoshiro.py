@@ -17,8 +17,8 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from emulant.compiled import kernel
 from emulant.rng import derive
-from emulant_apps.ising.compiled import kernel
 
 __all__ = ["Words", "below", "next_word", "streams", "threshold", "uniform"]
 

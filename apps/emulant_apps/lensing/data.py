@@ -38,6 +38,7 @@ from emulant.store import (
     plain,
     save_arrays,
 )
+from emulant.threads import one_thread
 from emulant_apps.lensing.config import SimulateConfig
 from emulant_apps.lensing.field.grid import Patch
 from emulant_apps.lensing.field.random import RandomSky, shift_of_skewness
@@ -214,14 +215,10 @@ def _one_box(job: _Job, start: int, size: int, seed: int) -> Drawn:
 
 
 def _nbody(kappa: Convergence, config: SimulateConfig, seed: int) -> Drawn:
-    import torch  # here: only the simulator needs it
-
     from emulant_apps.lensing.nbody.lightcone import LAYOUTS, render, simulate_planes
     from emulant_apps.lensing.nbody.transfer import load_deficits, transfers
 
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # one box a core; sums in one order, whatever the workers
-    try:
+    with one_thread():
         device = _device(config.device)
         planes = simulate_planes(kappa, LAYOUTS[config.resolution], seed, device=device)
         gains = transfers(kappa, planes, load_deficits(config.resolution))
@@ -229,8 +226,6 @@ def _nbody(kappa: Convergence, config: SimulateConfig, seed: int) -> Drawn:
         pairs = kappa if config.pairs else None
         view = render(planes, gains, patch, config.maps, seed, pairs)
         return view.kappa, view.linear
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _device(name: str) -> str:

@@ -26,6 +26,7 @@ from emulant.parallel import chunked_map
 from emulant.progress import Progress
 from emulant.rng import derive, numpy_rng, torch_rng
 from emulant.store import current, new_file
+from emulant.threads import one_thread
 from emulant_apps.lensing.config import DEGREES, PIXELS, Device, SampleConfig
 from emulant_apps.lensing.data import lognormal_shift, require_memory, split
 from emulant_apps.lensing.field.grid import Patch
@@ -203,14 +204,10 @@ def _device(name: str) -> str:
 def _draw(request: _Request, start: int, size: int, seed: int) -> NDArray[np.float32]:
     """Return the chunk of ``size`` maps that begins at ``start``."""
     del start
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # sums in one order, whatever the number of workers
-    try:
+    with one_thread():
         if not request.model.any_size:
             return _from_noise(request, size, seed)
         return _carried(request, size, seed)
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _from_noise(request: _Request, count: int, seed: int) -> NDArray[np.float32]:

@@ -6,7 +6,6 @@ strings whatever the number of workers, and fewer strings are the first of more.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import resources
@@ -19,16 +18,16 @@ from torch import Tensor
 
 from emulant.errors import InputError
 from emulant.methods.game import evaluating
-from emulant.parallel import chunked_map
 from emulant.rng import torch_rng
+from emulant.threads import one_thread
 from emulant_apps.molecules.char_rnn import CharModel, load_char, symbols_of
 from emulant_apps.molecules.decoding import (
     CHUNK,
     Choice,
     Drawn,
     Mode,
-    joined,
-    one_thread,
+    first_chunk,
+    in_chunks,
     until_molecules,
 )
 from emulant_apps.molecules.vocabulary import PAD, tokens
@@ -93,17 +92,15 @@ class CharEmulator:
         InputError
             The temperature is 0: there would be one string only.
         """
-        if start % CHUNK:
-            raise ValueError(f"'start' must be a multiple of {CHUNK}, got {start}")
+        first = first_chunk(start)
         mode = mode or Mode(temperature=1.0)
         if not mode.temperature > 0:
             raise InputError(
                 "--temperature: must be above 0 for a char-RNN, which would say one and the same "
                 "string; 1 is its own law"
             )
-        work = partial(_new, self.model, mode, seed, start // CHUNK)
-        chunks = chunked_map(work, math.ceil(count / CHUNK), 1, seed, workers, progress)
-        return joined(chunks, count)
+        work = partial(_new, self.model, mode, seed, first)
+        return in_chunks(work, count, seed, workers, progress)
 
     def draw(self, count: int, rng: torch.Generator, mode: Mode) -> Drawn:
         """Return ``count`` new strings of one stream of chance."""

@@ -22,13 +22,14 @@ from emulant.parallel import chunked_map
 from emulant.rng import derive, numpy_rng
 from emulant.store.hashing import hash_json
 from emulant.store.provenance import current
-from emulant.train import Optimiser, Plan, begun, fit
+from emulant.train import Optimiser
 from emulant.train.plan import Precision
 from emulant.types import Batch
 from emulant_apps.molecules.bank import Strings, training_strings
-from emulant_apps.molecules.char_rnn import CharRNN, CharSizes, build_char, save_char, symbols_of
+from emulant_apps.molecules.char_rnn import CharSizes, build_char, save_char, symbols_of
 from emulant_apps.molecules.chemistry.parse import shuffled
 from emulant_apps.molecules.config import TrainConfig
+from emulant_apps.molecules.games import played
 from emulant_apps.molecules.vocabulary import Vocabulary
 
 __all__ = ["CHAR_PRESETS", "CharRecipe", "Lines", "shuffle_some", "train_char"]
@@ -110,23 +111,11 @@ def train_char(config: TrainConfig) -> Path:
         sys.stderr.write(f"train: {left_out} strings left out: rare tokens or long\n")
     sizes = CharSizes(vocabulary.words, vocabulary.length, recipe.width)
     rnn = build_char(sizes, config.seed)
-    plan = Plan(
-        {"model": Optimiser(recipe.rate, clip=5.0, warmup=min(200, recipe.steps))},
-        steps=recipe.steps,
-        minutes=config.minutes,
-        schedule="cosine",
-        floor=0.02,
-        ema=0.999,
-        precision=recipe.precision,
-        seed=derive(config.seed, "molecules", "char-rnn"),
-        checkpoint_every=500,
-        log_every=100,
-    )
-    place = config.out / "char_rnn"
-    resume = config.resume and begun(place)
-    fitted = fit(rnn, lines, plan, place, resume, device=config.device)
-    averaged = fitted.averaged()
-    assert isinstance(averaged, CharRNN)
+    optimiser = Optimiser(recipe.rate, clip=5.0, warmup=min(200, recipe.steps))
+    averaged = played(
+        rnn, lines, {"model": optimiser}, config, "char_rnn", "char-rnn", recipe.steps,
+        config.minutes, precision=recipe.precision,
+    )  # fmt: skip
     made = current("molecules train", config, config.seed, data=lines.fingerprint)
     save_char(config.out, averaged, sizes, made)
     return config.out

@@ -12,9 +12,8 @@ Kekulé form) is drawn again, at a temperature of one, up to :data:`REDRAWS` tim
 
 from __future__ import annotations
 
-import contextlib
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -23,6 +22,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from emulant.parallel import chunked_map
 from emulant_apps.molecules.chemistry.parse import parse
 from emulant_apps.molecules.grammar import Grammar
 from emulant_apps.molecules.vocabulary import END, PAD, Vocabulary
@@ -32,9 +32,10 @@ __all__ = [
     "Choice",
     "Drawn",
     "Mode",
+    "first_chunk",
+    "in_chunks",
     "is_molecule",
     "joined",
-    "one_thread",
     "until_molecules",
 ]
 
@@ -171,12 +172,20 @@ def joined(parts: Sequence[Drawn], count: int | None = None) -> Drawn:
     )
 
 
-@contextlib.contextmanager
-def one_thread() -> Iterator[None]:
-    """Compute on one thread: sums, hence strings, must not depend on how many there are."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+def first_chunk(start: int) -> int:
+    """Return the chunk that begins with string number ``start``, a multiple of CHUNK."""
+    if start % CHUNK:
+        raise ValueError(f"'start' must be a multiple of {CHUNK}, got {start}")
+    return start // CHUNK
+
+
+def in_chunks(
+    work: Callable[[int, int, int], Drawn],
+    count: int,
+    seed: int,
+    workers: int | None,
+    progress: Callable[[int, int], None] | None,
+) -> Drawn:
+    """Return the first ``count`` strings of chunks, each of which ``work`` draws whole."""
+    chunks = chunked_map(work, math.ceil(count / CHUNK), 1, seed, workers, progress)
+    return joined(chunks, count)

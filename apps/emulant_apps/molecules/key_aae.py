@@ -28,8 +28,8 @@ from emulant.nets.mlp import MLP, MLPCritic
 from emulant.rng import torch_rng
 from emulant.store.provenance import Provenance
 from emulant.store.tensors import save_tensors
+from emulant.threads import one_thread
 from emulant_apps.molecules.chemistry.similarity import KEYS
-from emulant_apps.molecules.decoding import one_thread
 from emulant_apps.molecules.model import read_weights
 
 __all__ = ["FORM", "SHIPPED", "KeyEmulator", "KeySizes", "build_keys", "save_keys"]

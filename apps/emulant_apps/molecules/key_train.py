@@ -11,13 +11,13 @@ import numpy as np
 import torch
 
 from emulant.errors import InputError
-from emulant.methods.adversarial_autoencoder import AdversarialAutoencoder
-from emulant.rng import derive, numpy_rng
+from emulant.rng import numpy_rng
 from emulant.store.provenance import current
 from emulant.tables import aligned
-from emulant.train import Optimiser, Plan, Resampled, begun, fit
+from emulant.train import Optimiser, Resampled
 from emulant_apps.molecules.bank import training_strings
 from emulant_apps.molecules.config import TrainConfig
+from emulant_apps.molecules.games import played
 from emulant_apps.molecules.key_aae import KeyEmulator, KeySizes, build_keys, save_keys
 from emulant_apps.molecules.keys import compare, keys_of_all, report_text
 
@@ -64,21 +64,10 @@ def train_keys(config: TrainConfig) -> Path:
     sizes = KeySizes()
     aae = build_keys(sizes, config.seed, recipe.weight)
     optimiser = Optimiser(recipe.rate, warmup=min(100, recipe.steps))
-    plan = Plan(
-        {"critic": optimiser, "autoencoder": optimiser},
-        steps=recipe.steps,
-        minutes=config.minutes,
-        schedule="cosine",
-        floor=0.02,
-        ema=0.99,
-        seed=derive(config.seed, "molecules", "keys"),
-        checkpoint_every=500,
-        log_every=100,
-    )
-    place = config.out / "keys"
-    resume = config.resume and begun(place)
-    averaged = fit(aae, bank, plan, place, resume, device=config.device).averaged()
-    assert isinstance(averaged, AdversarialAutoencoder)
+    averaged = played(
+        aae, bank, {"critic": optimiser, "autoencoder": optimiser}, config, "keys", "keys",
+        recipe.steps, config.minutes, ema=0.99,
+    )  # fmt: skip
     made = current("molecules train", config, config.seed, data=bank.fingerprint)
     content = save_keys(config.out, averaged, sizes, made)
     truth = bits[order[:held]]

@@ -9,7 +9,6 @@ How a latent becomes a string is said in :mod:`~.decoding`.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -25,14 +24,16 @@ from emulant.errors import InputError
 from emulant.methods.game import evaluating
 from emulant.parallel import chunked_map
 from emulant.rng import torch_rng
+from emulant.threads import one_thread
 from emulant_apps.molecules.decoding import (
     CHUNK,
     Choice,
     Drawn,
     Mode,
+    first_chunk,
+    in_chunks,
     is_molecule,
     joined,
-    one_thread,
     until_molecules,
 )
 from emulant_apps.molecules.model import Model, load_model
@@ -92,11 +93,8 @@ class Emulator:
             Properties in the order of :data:`~.targets.TARGETS`, (5,) for all strings or
             (count, 5), NaN where nothing is asked.
         """
-        if start % CHUNK:
-            raise ValueError(f"'start' must be a multiple of {CHUNK}, got {start}")
-        work = partial(_of_prior, self.model, mode or Mode(), seed, start // CHUNK, asked)
-        chunks = chunked_map(work, math.ceil(count / CHUNK), 1, seed, workers, progress)
-        return joined(chunks, count)
+        work = partial(_of_prior, self.model, mode or Mode(), seed, first_chunk(start), asked)
+        return in_chunks(work, count, seed, workers, progress)
 
     def analogues(
         self,

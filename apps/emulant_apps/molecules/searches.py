@@ -31,11 +31,12 @@ from torch import Tensor
 
 from emulant.methods.game import evaluating
 from emulant.rng import derive, numpy_rng, torch_rng
+from emulant.threads import one_thread
 from emulant.train import Optimiser, Plan, fit
 from emulant_apps.molecules.char_rnn import CharModel
 from emulant_apps.molecules.char_sample import CharEmulator
 from emulant_apps.molecules.char_train import Lines
-from emulant_apps.molecules.decoding import CHUNK, Mode, one_thread
+from emulant_apps.molecules.decoding import CHUNK, Mode
 from emulant_apps.molecules.sample import Emulator, strings_of
 
 __all__ = ["HillClimb", "LatentSearch", "RandomDraws", "Search"]

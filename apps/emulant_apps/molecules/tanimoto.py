@@ -20,21 +20,15 @@ The answer is that of looking at all.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
-import numba
 import numpy as np
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
+from emulant.compiled import kernel
+
 __all__ = ["Index", "mean_similarities", "words_of"]
-
-F = TypeVar("F", bound=Callable[..., object])
-
-
-def kernel(function: F) -> F:
-    """Compile ``function`` with numba, keeping its signature in the eyes of a type checker."""
-    return cast(F, numba.njit(cache=True, nogil=True)(function))
 
 
 def _population(context: Any, word: Any) -> Any:  # noqa: ARG001 - the signature is numba's

@@ -21,14 +21,15 @@ from torch import Tensor
 from emulant.errors import PASS, InputError
 from emulant.methods.game import evaluating
 from emulant.methods.vae import VAE
-from emulant.rng import derive, numpy_rng, torch_rng
+from emulant.rng import numpy_rng, torch_rng
 from emulant.store.hashing import hash_arrays
 from emulant.store.provenance import current
 from emulant.store.tensors import load_tensors
-from emulant.train import Optimiser, Plan, alone, begun, fit
+from emulant.train import Optimiser, alone
 from emulant.train.plan import Precision
 from emulant_apps.molecules.bank import Strings, training_strings
 from emulant_apps.molecules.config import TrainConfig
+from emulant_apps.molecules.games import played
 from emulant_apps.molecules.model import FILE, build, load_model, save_model
 from emulant_apps.molecules.networks import Kind, Sizes
 from emulant_apps.molecules.prior import Codes, CodesAndProperties, build_prior
@@ -184,23 +185,11 @@ def fit_strings(
     vae = build(sizes, config.seed, recipe.beta, Ramp(recipe.steps, recipe.corners))
     if config.start is not None:
         _start_from(config.start, vae, sizes)
-    plan = Plan(
-        {"autoencoder": Optimiser(recipe.rate, clip=5.0, warmup=min(200, recipe.steps))},
-        steps=recipe.steps,
-        minutes=config.minutes,
-        schedule="cosine",
-        floor=0.02,
-        ema=0.999,
-        precision=recipe.precision,
-        seed=derive(config.seed, "molecules", "vae"),
-        checkpoint_every=500,
-        log_every=100,
-    )
-    place = config.out / "vae"
-    resume = config.resume and begun(place)
-    fitted = fit(vae, bank, plan, place, resume, device=config.device)
-    averaged = fitted.averaged()
-    assert isinstance(averaged, VAE)
+    optimiser = Optimiser(recipe.rate, clip=5.0, warmup=min(200, recipe.steps))
+    averaged = played(
+        vae, bank, {"autoencoder": optimiser}, config, "vae", "vae", recipe.steps,
+        config.minutes, precision=recipe.precision,
+    )  # fmt: skip
     return averaged, bank.fingerprint
 
 
@@ -243,18 +232,11 @@ def fit_codes(
     told = torch.from_numpy(np.nanmean(y, axis=0)), torch.from_numpy(np.nanstd(y, axis=0) + 1e-3)
     bank = CodesAndProperties((z - mean) / scatter, torch.from_numpy(y), recipe.code_batch)
     flow = build_prior(vae.latent, config.seed, told)
-    plan = Plan(
-        {"field": Optimiser(recipe.code_rate, warmup=min(100, recipe.code_steps))},
-        steps=recipe.code_steps,
-        schedule="cosine",
-        floor=0.01,
-        ema=0.999,
-        seed=derive(config.seed, "molecules", "prior"),
-        checkpoint_every=500,
-    )
-    place = config.out / "prior"
-    fitted = fit(flow, bank, plan, place, config.resume and begun(place), device=config.device)
-    flow.load_state_dict(dict(fitted.ema_state))
+    optimiser = Optimiser(recipe.code_rate, warmup=min(100, recipe.code_steps))
+    flow = played(
+        flow, bank, {"field": optimiser}, config, "prior", "prior", recipe.code_steps,
+        floor=0.01, log_every=50,
+    )  # fmt: skip
     return Codes(flow.cpu().eval(), mean, scatter)
 
 

@@ -34,6 +34,7 @@ from emulant.nets.mlp import MLPCritic
 from emulant.ratio import logistic
 from emulant.rng import derive, torch_rng
 from emulant.store.hashing import hash_arrays
+from emulant.threads import one_thread
 from emulant.train import Optimiser, Plan, fit
 from emulant.types import Batch, Terms
 
@@ -185,10 +186,5 @@ def _silent(done: float, total: float, note: str) -> None:
 @contextmanager
 def _alone() -> Iterator[None]:
     """Train one network at a time, on one thread, so that the result knows no machine."""
-    with ALONE:
-        before = torch.get_num_threads()
-        torch.set_num_threads(1)
-        try:
-            yield
-        finally:
-            torch.set_num_threads(before)
+    with ALONE, one_thread():
+        yield

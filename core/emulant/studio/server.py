@@ -8,7 +8,7 @@ web can use a studio that runs in the background. A report is shown in a frame w
 from __future__ import annotations
 
 import contextlib
-import re
+import shlex
 import socket
 import threading
 import webbrowser
@@ -179,12 +179,7 @@ def _typed(words: Sequence[str]) -> str:
     >>> _typed(["ising", "sample", "--out", "my states.npz"])
     "emulant ising sample --out 'my states.npz'"
     """
-    plain = re.compile(r"[\w./:=,@%+-]+")
-    quoted = (
-        word if plain.fullmatch(word) else "'" + word.replace("'", "'\"'\"'") + "'"
-        for word in words
-    )
-    return " ".join(["emulant", *quoted])
+    return shlex.join(["emulant", *words])
 
 
 def studio(jobs: Jobs, hosts: Sequence[str], megabytes: float = 25.0) -> Starlette:

@@ -7,25 +7,17 @@ touches each cell where it lies, which the eight passes of an array program do n
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeVar, cast
-
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from emulant.compiled import kernel
+
 __all__ = ["deposit", "deposit_plane", "gather"]
 
-F = TypeVar("F", bound=Callable[..., object])
 Singles = NDArray[np.float32]
 
 
-def _kernel(function: F) -> F:
-    """Compile on first use, keep on disk, keep the signature in the eyes of a type checker."""
-    return cast(F, numba.njit(cache=True, nogil=True)(function))
-
-
-@_kernel
+@kernel
 def deposit(x: Singles, scale: float, out: Singles) -> None:
     """Add particles at ``x`` (3, n), ``scale`` = M/L, to the M³ cells of ``out``."""
     m = out.shape[0]
@@ -48,7 +40,7 @@ def deposit(x: Singles, scale: float, out: Singles) -> None:
         out[i1, j1, k1] += f * g * h
 
 
-@_kernel
+@kernel
 def gather(x: Singles, scale: float, field: Singles, out: Singles) -> None:
     """Set ``out`` (n,) to ``field`` (M, M, M) at the particles ``x`` (3, n)."""
     m = field.shape[0]
@@ -70,7 +62,7 @@ def gather(x: Singles, scale: float, field: Singles, out: Singles) -> None:
         out[p] = low * (one - f) + high * f
 
 
-@_kernel
+@kernel
 def deposit_plane(x: Singles, y: Singles, scale: float, out: Singles) -> None:
     """Add particles at ``x`` and ``y`` (n,) to the G² pixels of ``out``."""
     m = out.shape[0]
