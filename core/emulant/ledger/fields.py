@@ -107,7 +107,7 @@ def land(seed: int) -> Outcome:
         penalties = (R1(0.1, every=2),)
         return Pix2PixHD(generator, critics, 1.0, "means", regularisers=penalties)
 
-    game = train(build(make, seed), Endless(_land, 64), seed, 1000, 2e-3, (0.5, 0.99), ema=0.99)
+    game = train(build(make, seed), Endless(_land, 64), seed, 1000, 2e-3, (0.5, 0.99), ema=0.997)
     rng = torch_rng(seed, "ledger", "land")
     truth, maps = _land(4000, rng)
     samples = game.sample(len(maps), rng, maps)
