@@ -50,6 +50,7 @@ def chunked_map(
     seed: int,
     workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
+    first: int = 0,
 ) -> list[Result]:
     """Return [function(start, size, seed of the chunk), ...] for the chunks of range(count).
 
@@ -67,6 +68,9 @@ def chunked_map(
         in EMULANT_SCHEDULER the chunks go there.
     progress
         Called as progress(items done, count) after each chunk.
+    first
+        Item to begin with, a multiple of ``chunk``: the chunks are those of
+        range(first, first + count), and the same as if all before had been computed.
 
     Raises
     ------
@@ -83,9 +87,12 @@ def chunked_map(
         raise ValueError(f"'count' must not be negative, got {count}")
     if chunk < 1:
         raise ValueError(f"'chunk' must be at least 1, got {chunk}")
+    if first % chunk:
+        raise ValueError(f"'first' must be a multiple of {chunk}, got {first}")
+    end = first + count
     jobs = [
-        (start, min(chunk, count - start), derive(seed, "chunk", index))
-        for index, start in enumerate(range(0, count, chunk))
+        (start, min(chunk, end - start), derive(seed, "chunk", start // chunk))
+        for start in range(first, end, chunk)
     ]
     scheduler = os.environ.get(SCHEDULER, "") if workers is None else ""
     processes = min(worker_count(workers), len(jobs))
@@ -97,7 +104,7 @@ def chunked_map(
     for (start, size, _), result in zip(jobs, source, strict=True):
         results.append(result)
         if progress is not None:
-            progress(start + size, count)
+            progress(start + size - first, count)
     return results
 
 

@@ -158,3 +158,15 @@ def test_progress_says_the_time_left(
         now[0] += 60
         progress.advance(1, note="T = 2.3")
     assert capsys.readouterr().err.splitlines()[0] == "sample: 25 %, 3 min 0 s left, T = 2.3"
+
+
+def test_chunks_from_the_middle_are_those_of_the_whole() -> None:
+    whole = chunked_map(draw, count=10, chunk=4, seed=3, workers=1)
+    seen: list[tuple[int, int]] = []
+    rest = chunked_map(
+        draw, count=6, chunk=4, seed=3, workers=1, first=4, progress=lambda *at: seen.append(at)
+    )
+    np.testing.assert_array_equal(np.concatenate(rest), np.concatenate(whole[1:]))
+    assert seen == [(4, 6), (6, 6)]
+    with pytest.raises(ValueError, match="multiple of 4, got 2"):
+        chunked_map(draw, count=2, chunk=4, seed=3, first=2)

@@ -140,7 +140,10 @@ class SampleConfig:
     """Draw new convergence maps at a cosmology of your choice."""
 
     out: Path
-    """File to write: .h5, .npz, or .fits (one map an image)."""
+    """File to write: .h5, .npz, or .fits (one map an image); with --per-file a directory."""
+    per_file: int | None = None
+    """Write files of about so many maps into a directory, one by one, so that memory holds one of
+    them; the same command goes on after an interruption. Default: one file."""
     omega_m: float = 0.3
     """Matter density today."""
     sigma8: float = 0.8
@@ -171,6 +174,7 @@ class SampleConfig:
 
     def __post_init__(self) -> None:
         require_at_least(1, self.count, "--count")
+        require_at_least(1, self.per_file, "--per-file")
         require_at_least(16, self.size, "--size")
         require_above(0, self.degrees, "--degrees")
         require_at_least(0, self.noise, "--noise")
@@ -184,7 +188,7 @@ class ValidateConfig:
     """Certify maps against true ones: pass, fail or underpowered."""
 
     maps: Positional[Path]
-    """Maps to judge: .h5, .npz, .npy or .fits."""
+    """Maps to judge: .h5, .npz, .npy or .fits, or a directory written by sample --per-file."""
     truth: Path
     """True maps at the same cosmologies; those in the training set are left out."""
     out: Path

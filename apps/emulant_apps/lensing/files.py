@@ -9,10 +9,13 @@
     bare maps, with ``--fov-deg``.
 ``.fits``
     see :mod:`emulant_apps.lensing.fits`.
+a directory
+    of parts, as written by ``sample --per-file``; :func:`each_maps` holds one at a time.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,11 +24,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emulant.errors import InputError
-from emulant.store import load_arrays, new_file, save_arrays
+from emulant.store import each_part, is_parts, load_arrays, new_file, save_arrays
 from emulant.store.arrays import BARE
 from emulant_apps.lensing.maps import Maps, checked_maps
 
-__all__ = ["read_maps", "require_suffix", "write_maps"]
+__all__ = ["each_maps", "read_maps", "require_suffix", "write_maps"]
 
 WRITTEN = (".h5", ".hdf5", ".npz", ".fits")
 READ = (*WRITTEN, ".npy", ".fit")
@@ -57,6 +60,15 @@ def write_maps(path: str | Path, maps: Maps, overwrite: bool = False) -> None:
     if maps.linear is not None:
         arrays["linear"] = maps.linear
     save_arrays(file, arrays, maps.provenance, {**maps.notes, "degrees": maps.degrees})
+
+
+def each_maps(path: str | Path, fov_deg: float | None = None) -> Iterator[Maps]:
+    """Yield the maps of a file, or of each part of a directory in turn; see :func:`read_maps`."""
+    if is_parts(path):
+        for part in each_part(path):
+            yield read_maps(part, fov_deg)
+    else:
+        yield read_maps(path, fov_deg)
 
 
 def read_maps(path: str | Path, fov_deg: float | None = None, field: str | None = None) -> Maps:

@@ -25,7 +25,7 @@ from emulant.errors import PASS, InputError
 from emulant.parallel import chunked_map
 from emulant.progress import Progress
 from emulant.rng import derive, numpy_rng, torch_rng
-from emulant.store import current, new_file
+from emulant.store import Parts, Provenance, current, new_file
 from emulant.threads import one_thread
 from emulant_apps.lensing.config import DEGREES, PIXELS, Device, SampleConfig
 from emulant_apps.lensing.data import lognormal_shift, require_memory, split
@@ -127,8 +127,11 @@ class Emulator:
         smoothing: float = 0.0,
         device: Device = "cpu",
         workers: int | None = 1,
+        start: int = 0,
     ) -> Maps:
         """Return ``count`` independent maps of ``size`` pixels a side.
+
+        ``start``, a multiple of :func:`chunk_of` the size, is the number of the first of them.
 
         Raises
         ------
@@ -145,7 +148,7 @@ class Emulator:
         request = _Request(
             self.model, cosmology, size, periodic, noise, smoothing, _device(device), seed
         )
-        chunk = max(1, CHUNK_PIXELS // size**2)
+        chunk = chunk_of(size)
         few = math.ceil(count / chunk) < FEW_CHUNKS
         found = chunked_map(
             partial(_draw, request),
@@ -153,6 +156,7 @@ class Emulator:
             chunk,
             seed,
             1 if few else workers,
+            first=start,
         )
         return Maps(
             np.concatenate(found),
@@ -175,6 +179,11 @@ class Emulator:
                 "smoothing": smoothing,
             },
         )
+
+
+def chunk_of(size: int) -> int:
+    """Return how many maps of ``size`` pixels a side are drawn from one seed."""
+    return max(1, CHUNK_PIXELS // size**2)
 
 
 def _margin(pixels: int) -> int:
@@ -346,33 +355,74 @@ def _emulator(config: SampleConfig) -> Emulator:
 
 def run(config: SampleConfig) -> int:
     """Run ``emulant lensing sample``."""
-    require_suffix(config.out)
-    new_file(config.out)
+    if config.per_file is None:
+        require_suffix(config.out)
+        new_file(config.out)
     emulator = _emulator(config)
     pairs = ((config.omega_m, config.sigma8),) if config.like is None else _pairs(config.like)
-    parts = []
-    with Progress("sample", config.count * len(pairs)) as progress:
-        for k, (omega_m, sigma8) in enumerate(pairs):
-            part = emulator.sample(
-                omega_m,
-                sigma8,
-                config.count,
-                config.size,
-                config.seed if k == 0 else derive(config.seed, "lensing cosmology", k),
-                periodic=config.periodic,
-                noise=config.noise,
-                smoothing=config.smoothing,
-                device=config.device,
-                workers=config.workers,
-            )
-            parts.append(part)
-            progress.advance(config.count)
-    maps = joined(parts)
     made = current("lensing sample", config, config.seed, weights=emulator.model.content)
-    write_maps(config.out, replace(maps, provenance=made))
-    if maps.notes["extrapolated"]:
+    with Progress("sample", config.count * len(pairs)) as progress:
+        if config.per_file is None:
+            drawn = []
+            for k, pair in enumerate(pairs):
+                drawn.append(_drawn(emulator, config, pair, k))
+                progress.advance(config.count)
+            maps = joined(drawn)
+            write_maps(config.out, replace(maps, provenance=made))
+            extrapolated, told = bool(maps.notes["extrapolated"]), maps_table(maps)
+        else:
+            extrapolated = not all(emulator.model.knows(*pair) for pair in pairs)
+            told = _in_parts(emulator, config, pairs, made, progress)
+    if extrapolated:
         sys.stderr.write(
             "warning: a cosmology lies outside the trained ones: the maps are extrapolated\n"
         )
-    sys.stdout.write(maps_table(maps))
+    sys.stdout.write(told)
     return PASS
+
+
+def _drawn(
+    emulator: Emulator,
+    config: SampleConfig,
+    pair: tuple[float, float],
+    k: int,
+    start: int = 0,
+    count: int | None = None,
+) -> Maps:
+    """Return ``count`` maps from number ``start`` on, or all, at cosmology number ``k``."""
+    return emulator.sample(
+        *pair,
+        config.count if count is None else count,
+        config.size,
+        config.seed if k == 0 else derive(config.seed, "lensing cosmology", k),
+        periodic=config.periodic,
+        noise=config.noise,
+        smoothing=config.smoothing,
+        device=config.device,
+        workers=config.workers,
+        start=start,
+    )
+
+
+def _in_parts(
+    emulator: Emulator,
+    config: SampleConfig,
+    pairs: Sequence[tuple[float, float]],
+    made: Provenance,
+    progress: Progress,
+) -> str:
+    """Write a directory of parts, each of one cosmology, and say what is in it."""
+    assert config.per_file is not None
+    chunk = chunk_of(config.size)
+    step = math.ceil(config.per_file / chunk) * chunk
+    jobs = [(k, start) for k in range(len(pairs)) for start in range(0, config.count, step)]
+    with Parts(config.out, ".h5", made) as parts:
+        if parts.listed:
+            progress.advance(parts.count, "from before")
+        for k, start in jobs[len(parts.listed) :]:
+            count = min(step, config.count - start)
+            maps = replace(_drawn(emulator, config, pairs[k], k, start, count), provenance=made)
+            parts.add(partial(write_maps, maps=maps), count)
+            progress.advance(count)
+        parts.finish()
+        return f"{parts.count:,} maps in {len(parts.listed):,} files: {config.out}\n"

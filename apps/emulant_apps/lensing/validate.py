@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,13 +20,13 @@ from numpy.typing import NDArray
 
 from emulant.certify import Case, Certificate, Check, certify
 from emulant.errors import InputError
-from emulant.store import current, new_directory, plain
+from emulant.store import current, hash_json, new_directory, plain
 from emulant_apps.lensing.config import ValidateConfig
 from emulant_apps.lensing.criteria import Layout, PixelUnits, statistics
 from emulant_apps.lensing.data import split
 from emulant_apps.lensing.field.grid import Floats
 from emulant_apps.lensing.field.onepoint import wasserstein
-from emulant_apps.lensing.files import read_maps
+from emulant_apps.lensing.files import each_maps, read_maps
 from emulant_apps.lensing.maps import Maps
 from emulant_apps.lensing.theory.cosmology import Cosmology
 
@@ -49,16 +49,33 @@ class Rows:
         """Return the rows at ``index``."""
         return Rows(self.values[index], self.units[index], self.pairs[index])
 
+    @classmethod
+    def joined(cls, parts: Sequence[Rows]) -> Rows:
+        """Return the rows of several parts, no two of which share a unit."""
+        first = np.cumsum([0, *(part.units.max() + 1 for part in parts[:-1])])
+        units = [part.units + start for part, start in zip(parts, first, strict=True)]
+        values = np.concatenate([part.values for part in parts])
+        return cls(values, np.concatenate(units), np.concatenate([p.pairs for p in parts]))
+
 
 def run(config: ValidateConfig) -> int:
     """Run ``emulant lensing validate``."""
-    maps = read_maps(config.maps, config.fov_deg)
+    each = each_maps(config.maps, config.fov_deg)
+    maps = next(each)
     truth = held_out(read_maps(config.truth))
     _require_match(maps, truth, config)
     with _fresh(config.out) as directory:
-        own, true = rows_of(maps), rows_of(truth)
+        rows, true = [rows_of(maps)], rows_of(truth)
+        prints, extrapolated = [maps.fingerprint], bool(maps.notes.get("extrapolated", False))
+        for part in each:  # of a directory; one at a time is held
+            rows.append(rows_of(part))
+            prints.append(part.fingerprint)
+            extrapolated |= bool(part.notes.get("extrapolated", False))
+        own = rows[0] if len(rows) == 1 else Rows.joined(rows)
+        maps = replace(maps, notes={**maps.notes, "extrapolated": extrapolated})
         found = certificate(maps, truth, own, true, config.seed, config.workers)
-        made = plain(current("lensing validate", config, config.seed, maps.fingerprint))
+        data = prints[0] if len(prints) == 1 else hash_json(prints)
+        made = plain(current("lensing validate", config, config.seed, data))
         found = replace(found, provenance={**made, "truth": truth.fingerprint})
         from emulant_apps.lensing.report import figures  # here: matplotlib is slow to import
 

@@ -11,6 +11,7 @@ is repeated finds its own code and tables in the processor's cache.
 from __future__ import annotations
 
 import functools
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -40,7 +41,7 @@ from emulant_apps.molecules.tanimoto import Index
 if TYPE_CHECKING:
     from rdkit import Chem  # the type alone: only the rooms of chemistry touch RDKit
 
-__all__ = ["CHECKS", "DEFAULT_SETS", "Assessment", "Chain", "assess", "funnel"]
+__all__ = ["CHECKS", "DEFAULT_SETS", "Assessment", "Chain", "Seen", "assess", "funnel"]
 
 DEFAULT_SETS = ("pains", "mcf", "brenk")
 """Sets asked by default: the others cost more time than the rest of the chain."""
@@ -136,13 +137,36 @@ class Funnel:
         return self.total - sum(self.rejected.values())
 
 
+class Seen:
+    """Molecules met before, eight bytes of each: two of a million share them with odds of 3e-8."""
+
+    def __init__(self, digests: NDArray[np.uint64] | None = None) -> None:
+        self._digests = set() if digests is None else set(digests.tolist())
+
+    def meets(self, smiles: str) -> bool:
+        """Return whether a molecule was met before; from now on it was."""
+        digest = int.from_bytes(hashlib.blake2b(smiles.encode(), digest_size=8).digest(), "little")
+        if digest in self._digests:
+            return True
+        self._digests.add(digest)
+        return False
+
+    @property
+    def digests(self) -> NDArray[np.uint64]:
+        """What is remembered, in order, (n,)."""
+        return np.sort(np.fromiter(self._digests, np.uint64, len(self._digests)))
+
+
 def assess(
     strings: Sequence[str],
     chain: Chain,
     workers: int | None = 1,
     progress: Callable[[int, int], None] | None = None,
+    seen: Seen | None = None,
 ) -> list[Assessment]:
     """Return what the chain says of each of ``strings``, in order.
+
+    ``seen`` are the molecules met before, to which these are added.
 
     >>> first, second = assess(["OCC", "CCO"], Chain(sets=("mcf",)))
     >>> first.smiles, first.rejected, second.rejected
@@ -153,13 +177,12 @@ def assess(
     chunks = chunked_map(work, len(once), CHUNK, 0, workers, progress)
     found = dict(zip(once, (x for chunk in chunks for x in chunk), strict=True))
     answers: list[Assessment] = []
-    seen: set[str] = set()
+    seen = Seen() if seen is None else seen
     for text in strings:
         answer = found[text]
-        if answer.smiles and answer.smiles in seen:
+        if answer.smiles and seen.meets(answer.smiles):
             failed = tuple(name for name in CHECKS if name in (*answer.failed, "duplicate"))
             answer = _with(answer, failed, chain)
-        seen.add(answer.smiles)
         answers.append(answer)
     return _with_neighbours(answers, workers) if chain.nearest else answers
 

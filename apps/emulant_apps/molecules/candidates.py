@@ -8,7 +8,7 @@ from pathlib import Path
 
 from emulant.progress import Progress
 from emulant.store import Provenance, new_directory, new_file, plain, write_json
-from emulant_apps.molecules.assess import Assessment, Chain, assess, funnel
+from emulant_apps.molecules.assess import Assessment, Chain, Seen, assess, funnel
 from emulant_apps.molecules.chemistry.similarity import similarity
 from emulant_apps.molecules.config import ChainConfig
 from emulant_apps.molecules.report import write_products
@@ -62,10 +62,14 @@ def candidates_of(
     names: Sequence[str] = (),
     prototypes: Sequence[str] = (),
     scores: Sequence[float] = (),
+    seen: Seen | None = None,
 ) -> list[Candidate]:
-    """Return what the chain says of ``strings``, with where each came from."""
+    """Return what the chain says of ``strings``, with where each came from.
+
+    ``seen`` are the molecules of strings before these.
+    """
     with Progress("filter", max(1, len(strings))) as progress:
-        found = assess(strings, chain, workers, progress.update)
+        found = assess(strings, chain, workers, progress.update, seen)
     return [
         Candidate(
             item,

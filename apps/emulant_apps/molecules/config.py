@@ -202,6 +202,10 @@ class SampleConfig(DrawnConfig):
     """Candidates to keep; with --raw, strings to draw."""
     raw: bool = False
     """Write every decoded string, valid or not, and judge none."""
+    per_file: int | None = None
+    """Draw about so many strings for a file and write .parquet files into a directory, one by one,
+    so that memory holds one of them; candidates are ranked within their file. The same command goes
+    on after an interruption. Default: one table."""
     generator: Literal["vae", "char-rnn"] | None = None
     """Which of the shipped weights to draw from. Default: vae; with --model, what that is."""
     prior: Literal["learned", "normal"] | None = None
@@ -222,6 +226,7 @@ class SampleConfig(DrawnConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         require_at_least(1, self.count, "--count")
+        require_at_least(1, self.per_file, "--per-file")
         require_at_least(0, self.guidance, "--guidance")
         for name in ("mass", "tpsa", "qed"):
             require_at_least(0, getattr(self, name), f"--{name}")

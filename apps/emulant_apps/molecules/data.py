@@ -15,7 +15,7 @@ from pathlib import Path
 
 from emulant.errors import InputError
 from emulant.parallel import chunked_map
-from emulant.store import atomic_path
+from emulant.store import atomic_path, each_part, is_parts
 from emulant_apps.molecules.chemistry.entries import (
     RefusedError,
     Standard,
@@ -132,8 +132,14 @@ def read_strings(path: Path) -> list[str]:
     Raises
     ------
     InputError
-        The file cannot be read, or has no column ``smiles``.
+        The file cannot be read, or has no column ``smiles``; or a directory, which ``sample
+        --per-file`` writes, is not complete.
     """
+    if is_parts(path):
+        import pandas as pd  # here: only for directories of parts
+
+        frames = (pd.read_parquet(part, columns=["smiles"]) for part in each_part(path))
+        return [text for frame in frames for text in frame["smiles"]]
     file = open_bytes(path)
     if file.suffix in TABLES:
         entries, _ = _table(file, "smiles")

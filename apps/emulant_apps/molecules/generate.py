@@ -7,7 +7,7 @@ import dataclasses
 import io
 import math
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from emulant.errors import PASS, InputError
 from emulant.progress import Progress
@@ -17,8 +17,9 @@ from emulant_apps.molecules.config import AnaloguesConfig, JudgedConfig, SampleC
 from emulant_apps.molecules.decoding import CHUNK, Drawn, Mode, is_molecule, joined
 from emulant_apps.molecules.emulators import any_emulator, mode_of, vae_emulator
 from emulant_apps.molecules.filter import read, recorded
+from emulant_apps.molecules.in_parts import write_parts
 from emulant_apps.molecules.sample import Emulator
-from emulant_apps.molecules.tables import SUFFIXES, Candidate
+from emulant_apps.molecules.tables import SUFFIXES, Candidate, first_kept
 from emulant_apps.molecules.targets import target_table, target_vector
 
 __all__ = ["gathered", "run_analogues", "run_sample"]
@@ -29,7 +30,8 @@ MOST_ROUNDS = 20
 
 def run_sample(config: SampleConfig) -> int:
     """Run ``emulant molecules sample``."""
-    prepare_out(config.out)
+    if config.per_file is None:
+        prepare_out(config.out)
     emulator = any_emulator(config.model, config.generator)
     mode = mode_of(config, emulator)
     made = current("molecules sample", config, config.seed, weights=emulator.model.content)
@@ -41,6 +43,9 @@ def run_sample(config: SampleConfig) -> int:
         assert isinstance(emulator, Emulator)  # else mode_of has refused
         return emulator.sample(size, config.seed, mode, config.workers, start, progress, asked)
 
+    if config.per_file is not None:
+        write_parts(config, draw, made)
+        return PASS
     if config.raw:
         with Progress("sample", math.ceil(config.count / CHUNK)) as progress:
             drawn = draw(0, config.count, progress.update)
@@ -88,7 +93,7 @@ def gathered(
         kept = sum(candidate.found.kept for candidate in candidates)
     if kept < count:
         sys.stderr.write(f"{command}: only {kept:,} of {asked:,} strings were kept; ask for less\n")
-    return _first(candidates, count), joined(parts)
+    return first_kept(candidates, count), joined(parts)
 
 
 def run_analogues(config: AnaloguesConfig) -> int:
@@ -126,16 +131,6 @@ def run_analogues(config: AnaloguesConfig) -> int:
     )
     deliver(config.out, f"Analogues of {', '.join(prototypes[:3])}", lead, others, made)
     return PASS
-
-
-def _first(candidates: Sequence[Candidate], count: int) -> list[Candidate]:
-    """Return the candidates up to the one that completes ``count`` kept ones."""
-    kept = 0
-    for place, candidate in enumerate(candidates, 1):
-        kept += candidate.found.kept
-        if kept == count:
-            return list(candidates[:place])
-    return list(candidates)
 
 
 def _told(drawn: Drawn, mode: Mode) -> str:

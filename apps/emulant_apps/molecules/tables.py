@@ -13,7 +13,7 @@ from emulant.errors import InputError
 from emulant.store import atomic_path
 from emulant_apps.molecules.assess import Assessment, Funnel
 
-__all__ = ["SUFFIXES", "Candidate", "funnel_text", "rank", "row_of", "write_table"]
+__all__ = ["SUFFIXES", "Candidate", "first_kept", "funnel_text", "rank", "row_of", "write_table"]
 
 SUFFIXES = (".csv", ".parquet", ".sdf", ".smi")
 
@@ -51,6 +51,16 @@ def rank(candidates: Sequence[Candidate]) -> list[Candidate]:
         return -score, soft, -(candidate.similarity or 0.0), -qed, found.smiles
 
     return sorted((c for c in candidates if c.found.kept), key=key)
+
+
+def first_kept(candidates: Sequence[Candidate], count: int) -> list[Candidate]:
+    """Return the candidates up to the one that completes ``count`` kept ones."""
+    kept = 0
+    for place, candidate in enumerate(candidates, 1):
+        kept += candidate.found.kept
+        if kept == count:
+            return list(candidates[:place])
+    return list(candidates)
 
 
 def row_of(candidate: Candidate) -> dict[str, object]:

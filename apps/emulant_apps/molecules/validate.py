@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from emulant.certify import Case, Certificate, Check, FunctionOfMeans, Statistic, Tolerance, certify
 from emulant.errors import InputError
 from emulant.progress import Progress
-from emulant.store import current, hash_file, new_directory, plain, write_json
+from emulant.store import current, hash_parts, new_directory, plain, write_json
 from emulant_apps.molecules import corpus
 from emulant_apps.molecules.chemistry.features import NUMBERS
 from emulant_apps.molecules.codes import CodeReport, checks_of, report_codes
@@ -60,7 +60,7 @@ def run(config: ValidateConfig) -> int:
         emulator = Emulator.pretrained() if config.model is None else Emulator.load(config.model)
         codes = report_codes(emulator, truth[:HELD_OUT], config.seed)
         found = found.with_checks(*checks_of(codes))
-    made = current("molecules validate", config, config.seed, data=hash_file(config.strings))
+    made = current("molecules validate", config, config.seed, data=hash_parts(config.strings))
     found = replace(found, provenance=plain(made))
     measured = measure(drawn, true, training, config.fcd)
     found.write(directory)

@@ -10,6 +10,7 @@ from typing import Any
 from emulant.errors import InputError
 from emulant.store.arrays import load_arrays
 from emulant.store.hashing import hash_file
+from emulant.store.parts import PARTS, each_part, is_parts
 from emulant.store.provenance import Provenance, plain
 from emulant.store.tensors import load_tensors
 from emulant.store.text import read_json
@@ -26,6 +27,8 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
         The file is missing, damaged, or of no kind that Emulant writes.
     """
     file = Path(path)
+    if is_parts(file):
+        return _describe_parts(file)
     if file.is_dir():
         return _describe_directory(file)
     if not file.exists():
@@ -73,6 +76,18 @@ def _describe_json(file: Path) -> dict[str, Any]:
         "kind": kind,
         "fields": fields,
         **{name: record[name] for name in shown if name in fields},
+    }
+
+
+def _describe_parts(directory: Path) -> dict[str, Any]:
+    files = list(each_part(directory))
+    record = read_json(directory / PARTS)
+    return {
+        "directory": directory.name,
+        "kind": "results in parts",
+        "parts": len(files),
+        "count": record["count"],
+        "provenance": record["provenance"],
     }
 
 

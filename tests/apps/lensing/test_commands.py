@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from emulant.cli import main
-from emulant_apps.lensing.files import read_maps
+from emulant_apps.lensing.files import each_maps, read_maps
 
 TINY = ["--resolution", "tiny", "--cosmologies", "1", "--boxes", "1", "--maps", "1", "--size", "16"]
 
@@ -75,6 +75,35 @@ def test_light_cones_leave_nothing_but_the_maps(tmp_path):
     assert read_maps(tmp_path / "a.h5").notes["resolution"] == "tiny"
 
 
+def test_parts_hold_what_one_file_would(tmp_path, capsys):
+    truth = tmp_path / "truth.h5"
+    boxes = ["--maps", "12", "--boxes", "3", "--cosmologies", "2"]
+    main(["lensing", "simulate", "--source", "lognormal", *boxes, "--out", str(truth)])
+    flags = ["sample", "--like", str(truth), "--count", "40", "--workers", "1", "--out"]
+    assert main(["lensing", *flags, str(tmp_path / "whole.h5")]) == 0
+    parts = tmp_path / "parts"
+    assert main(["lensing", *flags, str(parts), "--per-file", "20"]) == 0
+    whole = read_maps(tmp_path / "whole.h5")
+    each = list(each_maps(parts))
+    assert [len(part) for part in each] == [32, 8] * (len(whole) // 40)
+    np.testing.assert_array_equal(np.concatenate([part.kappa for part in each]), whole.kappa)
+    assert each[0].provenance.command == "lensing sample"
+    for maps in ("whole.h5", "parts"):
+        main(["lensing", "validate", str(tmp_path / maps), "--truth", str(truth),
+              "--out", str(tmp_path / f"report {maps}")])  # fmt: skip
+    one, other = (
+        [bins["bias"] for statistic in case["statistics"] for bins in statistic["bins"]]
+        for maps in ("whole.h5", "parts")
+        for case in json.loads((tmp_path / f"report {maps}" / "certificate.json").read_text())[
+            "cases"
+        ]
+    )
+    assert len(one) > 50
+    np.testing.assert_allclose(one, other, rtol=1e-6)
+    capsys.readouterr()
+    assert "is complete already" in refused(capsys, *flags, str(parts), "--per-file", "20")
+
+
 @pytest.mark.parametrize(
     ("flags", "word"),
     [
@@ -92,6 +121,7 @@ def test_light_cones_leave_nothing_but_the_maps(tmp_path):
         (["simulate", "--source", "gaussian", "--size", "200000"], "needs about"),
         (["simulate", "--source", "gaussian", "--pairs"], "--pairs"),
         (["sample", "--count", "0"], "--count"),
+        (["sample", "--per-file", "0"], "--per-file"),
         (["sample", "--device", "cuda"], "GPU"),
         (["sample", "--degrees", "0"], "--degrees"),
         (["sample", "--size", "100", "--degrees", "5"], "100 pixels"),

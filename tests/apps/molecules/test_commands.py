@@ -8,8 +8,10 @@ import pandas as pd
 import pytest
 
 from emulant.cli import main
-from emulant.errors import BAD_INPUT, PASS
-from emulant_apps.molecules import corpus
+from emulant.errors import BAD_INPUT, INTERRUPTED, PASS
+from emulant_apps.molecules import corpus, in_parts
+from emulant_apps.molecules.data import read_strings
+from emulant_apps.molecules.tables import Candidate
 
 ASPIRIN = "CC(=O)Oc1ccccc1C(=O)O"
 RHODANINE = "O=C1NC(=S)SC1=Cc1ccccc1"
@@ -82,6 +84,49 @@ def test_raw_strings_are_all_written(tmp_path: Path) -> None:
     found = rows(out)
     assert len(found) == 120
     assert {row["valid"] for row in found} == {"0", "1"}
+
+
+def test_parts_hold_what_one_table_would(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = ["molecules", "sample", "--temperature", "1", "--chain.sets", "mcf", "--workers", "1"]
+    for kind in (["--raw", "--count", "700"], ["--count", "600"]):
+        name = str(len(kind))
+        whole, parts = tmp_path / f"{name}.csv", tmp_path / name
+        assert main([*line, *kind, "--out", str(whole)]) == PASS
+        capsys.readouterr()
+        assert main([*line, *kind, "--out", str(parts), "--per-file", "30"]) == PASS
+        told = capsys.readouterr().out
+        assert f"{kind[-1]} {'strings' if '--raw' in kind else 'candidates'} in " in told
+        assert len(list(parts.glob("part-*.parquet"))) > 1
+        found = [row["smiles"] for row in rows(whole)]
+        # readers of Parquet take the directory as one table
+        joined = pd.read_parquet(parts)["smiles"].tolist()
+        assert joined == read_strings(parts)
+        assert joined == found if "--raw" in kind else sorted(joined) == sorted(found)
+    said = refused(capsys, *line[1:], "--count", "600", "--out", str(parts), "--per-file", "30")
+    assert "is complete already" in said
+
+
+def test_parts_go_on_after_an_interruption(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    line = ["molecules", "sample", "--temperature", "1", "--chain.sets", "mcf", "--workers", "1"]
+    line += ["--count", "600", "--per-file", "30", "--out"]
+    assert main([*line, str(tmp_path / "whole")]) == PASS
+    write, calls = in_parts.write_table, []
+
+    def dies(path: Path, candidates: list[Candidate]) -> None:
+        calls.append(path)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        write(path, candidates)
+
+    monkeypatch.setattr(in_parts, "write_table", dies)
+    assert main([*line, str(tmp_path / "torn")]) == INTERRUPTED
+    assert main([*line, str(tmp_path / "torn")]) == PASS
+    names = sorted(file.name for file in (tmp_path / "whole").iterdir())
+    assert sorted(file.name for file in (tmp_path / "torn").iterdir()) == names
+    for name in names:
+        assert (tmp_path / "torn" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
 def test_analogues(tmp_path: Path) -> None:

@@ -1,0 +1,168 @@
+"""Results in parts: a directory of files written one by one, so that memory holds one at a time.
+
+    maps/part-00000.h5  maps/part-00001.h5  ...  maps/_parts.json
+
+``_parts.json`` comes last: it names the parts, with their counts and the hashes of their bytes, and
+says who made them. Until it is there ``_begun.npz`` says how far the work is, and the same command
+goes on from there. Readers of Parquet directories pass over names that begin with an underscore.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from emulant.errors import InputError
+from emulant.store.arrays import load_arrays, save_arrays
+from emulant.store.atomic import explain, new_directory
+from emulant.store.hashing import hash_file
+from emulant.store.provenance import Provenance
+from emulant.store.text import read_json, write_json
+
+__all__ = ["PARTS", "Parts", "each_part", "hash_parts", "is_parts"]
+
+PARTS = "_parts.json"
+BEGUN = "_begun.npz"
+LOCK = "_begun.lock"
+SCHEMA = "emulant parts 1"
+
+
+class Parts:
+    """A directory of parts that is being written; use it as a context.
+
+    Arguments
+    ---------
+    out : directory, new or with the beginning of the same work.
+    suffix : of the parts, such as ``".h5"``.
+    made : who makes them; what the same command left behind is gone on with.
+
+    Raises
+    ------
+    InputError
+        The directory holds something else, is complete, or another process is at work there.
+    """
+
+    def __init__(self, out: Path, suffix: str, made: Provenance) -> None:
+        self.out, self.suffix, self.made = out, suffix, made
+        self.listed: list[dict[str, Any]] = []
+        self.state: Mapping[str, NDArray[Any]] = {}
+        """What the last :meth:`add` was given, to go on from."""
+
+    @property
+    def count(self) -> int:
+        """Items that are written."""
+        return sum(part["count"] for part in self.listed)
+
+    def __enter__(self) -> Parts:
+        import filelock  # here: readers need no lock
+
+        if (self.out / PARTS).exists():
+            raise InputError(f"{self.out}: is complete already; name a new directory")
+        begun = self.out / BEGUN
+        if not begun.exists():
+            new_directory(self.out)
+        try:
+            self.lock = filelock.FileLock(self.out / LOCK, blocking=False)
+            self.lock.acquire()
+        except filelock.Timeout as error:
+            raise InputError(
+                f"{self.out}: another process is at work there; wait for its end, or name another "
+                "directory"
+            ) from error
+        except OSError as error:
+            raise explain(self.out, error) from error
+        try:
+            if begun.exists():
+                self._go_on(begun)
+            else:
+                self._note()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.lock.release()
+        (self.out / LOCK).unlink(missing_ok=True)
+
+    def add(
+        self,
+        write: Callable[[Path], None],
+        count: int,
+        state: Mapping[str, NDArray[Any]] | None = None,
+        **notes: Any,
+    ) -> None:
+        """Let ``write`` write the next part, of ``count`` items, and note that it is there.
+
+        ``state`` is kept until the next part, ``notes`` (JSON values) with the part for good.
+        """
+        place = self.out / f"part-{len(self.listed):05d}{self.suffix}"
+        place.unlink(missing_ok=True)  # of a work that ended between its part and its note
+        write(place)
+        self.listed.append({"name": place.name, "count": count, "hash": hash_file(place), **notes})
+        self.state = dict(state or {})
+        self._note()
+
+    def finish(self, **notes: Any) -> None:
+        """Write the list of the parts, with what else is to be known of them."""
+        record = {"schema": SCHEMA, "count": self.count, "parts": self.listed, **notes}
+        write_json(self.out / PARTS, record | {"provenance": self.made})
+        (self.out / BEGUN).unlink(missing_ok=True)
+
+    def _go_on(self, begun: Path) -> None:
+        found = load_arrays(begun)
+        if found.provenance != self.made:
+            raise InputError(
+                f"{self.out}: holds the beginning of another result; repeat the very command "
+                "that began it, or name a new directory"
+            )
+        self.listed, self.state = list(found.attributes["parts"]), found.arrays
+
+    def _note(self) -> None:
+        save_arrays(self.out / BEGUN, self.state, self.made, {"parts": self.listed})
+
+
+def is_parts(path: str | os.PathLike[str]) -> bool:
+    """Return whether ``path`` is a directory of parts, complete or begun."""
+    return any((Path(path) / name).is_file() for name in (PARTS, BEGUN))
+
+
+def hash_parts(path: str | os.PathLike[str]) -> str:
+    """Return the hash of a file, or of the list of a directory's parts and their hashes."""
+    return hash_file(Path(path) / PARTS if is_parts(path) else path)
+
+
+def each_part(directory: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield the parts of a directory in their order, each verified when its turn comes.
+
+    Raises
+    ------
+    InputError
+        The work is not at its end, a part is missing or changed, or the list is damaged.
+    """
+    place = Path(directory)
+    if not (place / PARTS).is_file():
+        raise InputError(
+            f"{place}: is not complete; repeat the command that began it, which goes on"
+            if is_parts(place)
+            else f"{place}: is no directory of parts: it has no {PARTS}"
+        )
+    record = read_json(place / PARTS)
+    listed = record.get("parts") if isinstance(record, dict) else None
+    if not isinstance(listed, list) or not all(_is_entry(entry) for entry in listed):
+        raise InputError(f"{place / PARTS}: is damaged, or no list of parts; take an intact copy")
+    for entry in listed:
+        part = place / entry["name"]
+        if hash_file(part) != entry["hash"]:
+            raise InputError(f"{part}: is damaged: its hash is not that of {PARTS}")
+        yield part
+
+
+def _is_entry(entry: Any) -> bool:
+    """Return whether an entry names a file of this directory, and no other."""
+    names = isinstance(entry, dict) and {"name", "hash", "count"} <= set(entry)
+    return names and isinstance(entry["name"], str) and Path(entry["name"]).name == entry["name"]
