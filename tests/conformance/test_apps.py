@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from emulant.app import App, Command, Found, discover, load, resolve
-from emulant.cli import COMMANDS, parse
-from emulant.errors import PASS
+from emulant.cli import COMMANDS, main, parse
+from emulant.errors import BAD_INPUT, PASS
 
 ROOMS = ("config", "data", "model", "train", "sample", "validate", "report", "cli")
 WITHOUT_TORCH = ("config", "data", "validate", "report", "cli")
@@ -166,3 +166,26 @@ def test_a_walk_twice_gives_the_same_bytes(
     assert first
     assert list(first) == list(second)
     assert [name for name in first if first[name] != second[name]] == []
+
+
+DRAWING = [
+    (found.name, command.name)
+    for found in APPS
+    for command in load(found.name).commands
+    if command.name in ("sample", "simulate")
+    and "count" in {f.name for f in dataclasses.fields(resolve(command.config))}
+]
+
+
+@pytest.mark.parametrize(("app", "verb"), DRAWING, ids=[" ".join(words) for words in DRAWING])
+def test_more_than_memory_holds_is_refused_before_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], app: str, verb: str
+) -> None:
+    """A count that no machine holds is one line with what it would need."""
+    out = tmp_path / "out.h5" if app != "molecules" else tmp_path / "out.csv"
+    words = [app, verb, "--count", str(10**10), "--workers", "1", "--out", str(out)]
+    assert main(words) == BAD_INPUT
+    (said,) = [x for x in capsys.readouterr().err.splitlines() if "emulant: error" in x]
+    assert "needs about" in said
+    assert str(10**10) in said
+    assert not out.exists()

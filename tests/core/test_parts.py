@@ -47,7 +47,8 @@ def test_an_interrupted_work_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
     values = [load_arrays(part).arrays["x"].tolist() for part in each_part(whole)]
     assert values == [[0, 0], [1, 1], [2, 2]]
     assert describe(whole)["count"] == 6
-    assert is_parts(whole) and not is_parts(tmp_path)
+    assert is_parts(whole)
+    assert not is_parts(tmp_path)
 
 
 def test_what_is_not_one_s_own_is_refused(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from emulant.errors import PASS, InputError
+from emulant.memory import require_memory
 from emulant.parallel import chunked_map
 from emulant.progress import Progress
 from emulant.store.arrays import BARE, load_arrays, save_arrays
@@ -267,6 +268,15 @@ def simulate(
     return simulate_states(config)
 
 
+def required_memory(states: int, lattice: int) -> float:
+    """Return the bytes that making, measuring and writing states takes at most, measured.
+
+    >>> required_memory(states=1_000_000, lattice=32) < 5e9
+    True
+    """
+    return states * (4.0 * lattice**2 + 200.0)
+
+
 def simulate_states(
     config: SimulateConfig, progress: Callable[[int, int], None] | None = None
 ) -> States:
@@ -274,6 +284,8 @@ def simulate_states(
 
     The states at a temperature do not depend on which others are asked for.
     """
+    states = config.count * len(config.temperatures)
+    require_memory(required_memory(states, config.lattice), f"--count {config.count}")
     found = chunked_map(
         partial(_simulate_one, config),
         count=len(config.temperatures),

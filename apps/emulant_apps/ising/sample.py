@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from emulant.errors import PASS, InputError
+from emulant.memory import require_memory
 from emulant.parallel import chunked_map, worker_count
 from emulant.progress import Progress
 from emulant.rng import derive, torch_rng
@@ -40,7 +41,7 @@ from emulant_apps.ising.config import (
     require_lattice,
     require_temperatures,
 )
-from emulant_apps.ising.data import States, new_states_file, write_states
+from emulant_apps.ising.data import States, new_states_file, required_memory, write_states
 from emulant_apps.ising.hamiltonian import energies
 from emulant_apps.ising.reference_free import cluster_and_local
 from emulant_apps.ising.simulators import sweep_swendsen_wang
@@ -244,6 +245,8 @@ class Emulator:
         outside = self.extrapolated(temperatures)
         if outside:
             warnings.warn(self._beyond(outside), ExtrapolationWarning, stacklevel=2)
+        states = count * len(temperatures)
+        require_memory(required_memory(states, lattice), f"--count {count} --lattice {lattice}")
         jobs = _jobs(lattice, temperatures, count)
         place = _device(device)
         work = partial(_chunk, self.model, jobs, seed, sweeps, field, place)

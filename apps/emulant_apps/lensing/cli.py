@@ -43,6 +43,7 @@ APP = App(
                 "emulant lensing sample --omega-m 0.3 --sigma8 0.8 --count 1000 --size 128"
                 " --seed 1 --out maps.h5",
                 "emulant lensing sample --size 512 --count 1 --out wide.fits",
+                "emulant lensing sample --count 100000 --per-file 2000 --out maps",
             ),
         ),
         Command(

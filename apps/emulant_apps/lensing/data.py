@@ -12,7 +12,6 @@ The split is by cosmology and by box, never by map: two of every seven cosmologi
 from __future__ import annotations
 
 import math
-import os
 import shutil
 import sys
 from collections.abc import Callable
@@ -26,6 +25,7 @@ from numpy.typing import NDArray
 from scipy.stats import qmc
 
 from emulant.errors import PASS, InputError
+from emulant.memory import require_memory
 from emulant.parallel import chunked_map
 from emulant.progress import Progress
 from emulant.rng import derive, numpy_rng
@@ -260,16 +260,6 @@ def required_memory(config: SimulateConfig) -> float:
     particles = {"tiny": 32, "draft": 96, "fine": 128}[config.resolution]
     plane = {"tiny": 512, "draft": 1024, "fine": 2048}[config.resolution]
     return held + particles**3 * 600.0 + 24 * 3 * plane**2 * 4 * 2.5 + 24 * 8 * config.size**2
-
-
-def require_memory(needed: float, what: str) -> None:
-    """Raise InputError if the machine has less memory than ``needed`` bytes."""
-    there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if os.name == "posix" else 0
-    if there and needed > 0.8 * there:
-        raise InputError(
-            f"{what}: needs about {needed / 1e9:.3g} GB, the machine has {there / 1e9:.3g} GB; "
-            "ask for less"
-        )
 
 
 def run(config: SimulateConfig) -> int:

@@ -22,13 +22,14 @@ from numpy.typing import NDArray
 from scipy import fft
 
 from emulant.errors import PASS, InputError
+from emulant.memory import require_memory
 from emulant.parallel import chunked_map
 from emulant.progress import Progress
 from emulant.rng import derive, numpy_rng, torch_rng
 from emulant.store import Parts, Provenance, current, new_file
 from emulant.threads import one_thread
 from emulant_apps.lensing.config import DEGREES, PIXELS, Device, SampleConfig
-from emulant_apps.lensing.data import lognormal_shift, require_memory, split
+from emulant_apps.lensing.data import lognormal_shift, split
 from emulant_apps.lensing.field.grid import Patch
 from emulant_apps.lensing.field.pixels import pixel_variance
 from emulant_apps.lensing.field.random import RandomSky
@@ -144,7 +145,11 @@ class Emulator:
         if not self.model.any_size and (size != PIXELS or periodic):
             raise InputError(f"--size: this model draws {PIXELS} pixels, not periodic")
         pixels = self.model.sizes.pixels
-        require_memory(required_memory(count, size, periodic, pixels), f"--size {size}")
+        require_memory(
+            required_memory(count, size, periodic, pixels),
+            f"--count {count} --size {size}",
+            "write many maps in parts with --per-file, or ask for less",
+        )
         request = _Request(
             self.model, cosmology, size, periodic, noise, smoothing, _device(device), seed
         )

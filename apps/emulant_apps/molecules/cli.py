@@ -18,6 +18,7 @@ APP = App(
             (
                 "emulant molecules sample --count 1000 --seed 0 --out candidates.csv",
                 "emulant molecules sample --count 10000 --raw --out strings.csv",
+                "emulant molecules sample --count 1000000 --per-file 10000 --out candidates",
                 "emulant molecules sample --qed 0.9 --logp 2.5 --count 200 --out asked",
                 "emulant molecules sample --generator char-rnn --temperature 0.8 --out new.csv",
             ),

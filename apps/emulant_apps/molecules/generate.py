@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 
 from emulant.errors import PASS, InputError
+from emulant.memory import require_memory
 from emulant.progress import Progress
 from emulant.store import Provenance, atomic_path, current, write_json
 from emulant_apps.molecules.candidates import candidates_of, chain_of, deliver, prepare_out
@@ -17,7 +18,7 @@ from emulant_apps.molecules.config import AnaloguesConfig, JudgedConfig, SampleC
 from emulant_apps.molecules.decoding import CHUNK, Drawn, Mode, is_molecule, joined
 from emulant_apps.molecules.emulators import any_emulator, mode_of, vae_emulator
 from emulant_apps.molecules.filter import read, recorded
-from emulant_apps.molecules.in_parts import write_parts
+from emulant_apps.molecules.in_parts import required_memory, write_parts
 from emulant_apps.molecules.sample import Emulator
 from emulant_apps.molecules.tables import SUFFIXES, Candidate, first_kept
 from emulant_apps.molecules.targets import target_table, target_vector
@@ -32,6 +33,11 @@ def run_sample(config: SampleConfig) -> int:
     """Run ``emulant molecules sample``."""
     if config.per_file is None:
         prepare_out(config.out)
+        require_memory(
+            required_memory(config.count, config.raw),
+            f"--count {config.count}",
+            "write many in parts with --per-file, or ask for less",
+        )
     emulator = any_emulator(config.model, config.generator)
     mode = mode_of(config, emulator)
     made = current("molecules sample", config, config.seed, weights=emulator.model.content)

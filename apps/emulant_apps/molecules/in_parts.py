@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from emulant.memory import require_memory
 from emulant.parallel import chunked_map
 from emulant.progress import Progress
 from emulant.store import Parts, Provenance, atomic_path, plain
@@ -25,13 +26,21 @@ from emulant_apps.molecules.config import SampleConfig
 from emulant_apps.molecules.decoding import CHUNK, Drawn, is_molecule
 from emulant_apps.molecules.tables import first_kept, funnel_text, rank, write_table
 
-__all__ = ["write_parts"]
+__all__ = ["required_memory", "write_parts"]
+
+STRING, CANDIDATE = 600.0, 12_000.0
+"""Bytes that a raw string, and one that is judged, take until they are written; measured."""
 
 MOST = 20
 """Strings drawn for a candidate asked, before a chain that keeps too little is reported."""
 
 Draw = Callable[[int, int], Drawn]
 """``draw(start, size)``: the strings from number ``start`` on, both multiples of CHUNK."""
+
+
+def required_memory(count: int, raw: bool) -> float:
+    """Return the bytes that as many strings, or kept candidates, take at most."""
+    return count * (STRING if raw else CANDIDATE)
 
 
 def write_parts(config: SampleConfig, draw: Draw, made: Provenance) -> None:
@@ -43,6 +52,10 @@ def write_parts(config: SampleConfig, draw: Draw, made: Provenance) -> None:
         The directory holds another result.
     """
     assert config.per_file is not None
+    require_memory(
+        required_memory(config.per_file, config.raw),
+        f"--per-file {config.per_file}",
+    )
     step = math.ceil(config.per_file / CHUNK) * CHUNK
     with Parts(config.out, ".parquet", made) as parts, Progress("sample", config.count) as progress:
         progress.update(parts.count, config.count)

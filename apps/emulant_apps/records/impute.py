@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from emulant.certify.page import Page, Section
 from emulant.errors import PASS, InputError
+from emulant.memory import require_memory
 from emulant.rng import derive
 from emulant.store import current, hash_file, new_directory, plain, write_json
 from emulant_apps.records.config import ImputeConfig
@@ -47,6 +48,7 @@ def run(config: ImputeConfig) -> int:
     table, columns, estimator, record = _prepared(config)
     modelled = table.take([c.name for c in columns])
     missing = modelled.missing
+    require_memory(8.0 * missing.size * (3 * config.m + 20), f"--m {config.m}")
     best = tidied(columns, np.asarray(estimator.transform(modelled.values)), missing)
     drawn = []
     if config.m:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from emulant.certify import Certificate, Check
 from emulant.errors import InputError
+from emulant.memory import require_memory
 from emulant.rng import derive, numpy_rng
 from emulant.store import current, hash_file, new_directory, new_file, plain
 from emulant_apps.records.autoencoding import Budget, Recipe, spend, synthesise_rows
@@ -31,6 +32,8 @@ Array = NDArray[np.float64]
 HELD_OUT = 0.3
 """Share of the patients that the generator never sees; the certificate is judged on them."""
 FEWEST = 60
+BYTES = 400.0
+"""That a synthetic cell takes at most, with its certificate; measured."""
 PRIVATE = Recipe(hidden=(), codes=4, steps=300, rate=1e-2)
 """How it is trained with privacy: few numbers to learn, for the noise grows with their number."""
 
@@ -65,6 +68,8 @@ def synthetic(table: Table, config: SynthesiseConfig) -> tuple[Table, Certificat
     if len(features) < FEWEST:
         raise InputError(f"{table.name}: has fewer than {FEWEST} rows, too few to hold some out")
     require_columns(features)
+    cells = (config.count + len(features)) * len(features.columns)
+    require_memory(cells * BYTES, f"--count {config.count}")
     if config.outcome:
         problem(features, config.outcome, allow=features.names)  # refuses what is no outcome
     columns, values = features.columns, features.values

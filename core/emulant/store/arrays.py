@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emulant.errors import InputError
+from emulant.memory import machine_memory
 from emulant.store.atomic import atomic_path, explain
 from emulant.store.hashing import hash_arrays
 from emulant.store.provenance import Provenance, plain
@@ -157,7 +158,7 @@ def _damaged(file: Path, kind: str, error: BaseException) -> InputError:
 
 
 def _check_size(name: str, size: int) -> None:
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if os.name == "posix" else 0
+    memory = machine_memory()
     if memory and size > memory:
         raise MemoryError(f"'{name}' claims {size} bytes, the machine has {memory}")
 

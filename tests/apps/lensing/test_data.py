@@ -7,7 +7,7 @@ import pytest
 
 from emulant.errors import InputError
 from emulant_apps.lensing.config import SimulateConfig
-from emulant_apps.lensing.data import RANGE, design, part_of, require_memory, simulate, split
+from emulant_apps.lensing.data import RANGE, design, part_of, simulate, split
 from emulant_apps.lensing.maps import Maps
 
 
@@ -73,8 +73,3 @@ def test_finished_boxes_are_not_computed_again(tmp_path):
 def test_the_number_of_workers_does_not_matter():
     one, two = (simulate(config(workers=k)) for k in (1, 2))
     assert np.array_equal(one.kappa, two.kappa)
-
-
-def test_memory_is_asked_for_before_work():
-    with pytest.raises(InputError, match="needs about"):
-        require_memory(1e15, "--size 100000")
