@@ -36,6 +36,12 @@ NOTES = {
     "extrapolated": ("EXTRAPOL", "outside the trained cosmologies"),
 }
 
+DAMAGES = (
+    OSError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, MemoryError,
+    AstropyWarning, fits.VerifyError,
+)  # fmt: skip
+"""What astropy raises on damaged bytes, by what is damaged."""
+
 
 def read_images(file: Path) -> tuple[NDArray[Any], float | None, dict[str, Any]]:
     """Return images (N, ny, nx), the side in degrees if the header says it, and its notes.
@@ -50,17 +56,23 @@ def read_images(file: Path) -> tuple[NDArray[Any], float | None, dict[str, Any]]
             warnings.simplefilter("ignore", AstropyWarning)
             for sign in ("(?s).*truncated", "(?s).*corrupted"):
                 warnings.filterwarnings("error", sign, AstropyWarning)
-            with fits.open(file, memmap=False) as opened:
-                found = [
-                    (np.array(hdu.data), hdu.header.copy())
-                    for hdu in opened
-                    if hdu.is_image and hdu.data is not None and hdu.data.ndim in (2, 3)
-                ]
-    except (OSError, ValueError, TypeError, AstropyWarning) as error:
+            return _read(file)
+    except InputError:
+        raise
+    except DAMAGES as error:
         reason = (str(error).splitlines() or ["unreadable"])[0]
         raise InputError(
             f"{file}: is truncated, damaged, or no FITS file ({reason}); take an intact copy"
         ) from error
+
+
+def _read(file: Path) -> tuple[NDArray[Any], float | None, dict[str, Any]]:
+    with fits.open(file, memmap=False) as opened:
+        found = [
+            (np.array(hdu.data), hdu.header.copy())
+            for hdu in opened
+            if hdu.is_image and hdu.data is not None and hdu.data.ndim in (2, 3)
+        ]
     if not found:
         raise InputError(f"{file}: holds no image")
     shapes = {image.shape[-2:] for image, _ in found}

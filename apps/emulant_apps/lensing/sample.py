@@ -202,7 +202,7 @@ def required_memory(count: int, size: int, periodic: bool, pixels: int = PIXELS)
     field = 20.0 * fine**2
     batch = max(1, BATCH_PIXELS // inner**2)
     network = 4.0 * batch * inner**2 / 4 * 40 * 6
-    return 2.0 * 4 * count * size**2 + field + network
+    return 3.0 * 4 * count * size**2 + field + network
 
 
 def _device(name: str) -> str:
@@ -321,6 +321,8 @@ def _gain(request: _Request, patch: Patch) -> tuple[NDArray[np.float32], NDArray
 
 def joined(parts: Sequence[Maps]) -> Maps:
     """Return maps of several cosmologies as one record; extrapolated if any is."""
+    if len(parts) == 1:
+        return parts[0]
     columns = [part.known_cosmologies("maps") for part in parts]
     notes = {
         **parts[0].notes,

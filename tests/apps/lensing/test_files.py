@@ -71,6 +71,15 @@ def test_the_side_is_read_from_any_keyword(tmp_path):
     assert read_maps(tmp_path / "cd.fits").degrees == pytest.approx(0.32)
 
 
+@pytest.mark.parametrize("card", ["BITPIX", "NAXIS1", "SIMPLE", "NAXIS "])
+def test_a_header_without_one_of_its_cards_is_damaged(tmp_path, card):
+    file = tmp_path / "map.fits"
+    fits.PrimaryHDU(some(1).kappa[0], fits.Header({"ANGLE": 1.74})).writeto(file)
+    file.write_bytes(file.read_bytes().replace(card.encode(), b"X" * len(card), 1))
+    with pytest.raises(InputError, match=r"map\.fits: (is truncated|holds no image)"):
+        read_maps(file)
+
+
 def test_no_angular_size_anywhere_is_said(tmp_path):
     maps = some()
     fits.PrimaryHDU(maps.kappa[0]).writeto(tmp_path / "bare.fits")
