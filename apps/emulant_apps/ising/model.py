@@ -18,7 +18,8 @@ from emulant.errors import InputError
 from emulant.nets.initial import initial_parameters
 from emulant.rng import torch_rng
 from emulant.store.provenance import Provenance
-from emulant.store.tensors import load_tensors, save_tensors
+from emulant.store.tensors import save_tensors
+from emulant.store.weights import load_weights
 from emulant_apps.ising.adversary import SignGenerator, TanhGenerator
 from emulant_apps.ising.hierarchy import HierarchicalGenerator
 
@@ -151,21 +152,16 @@ def save_model(
     return save_tensors(directory / WEIGHTS, state, record)
 
 
-def load_model(directory: Path) -> Model:
+def load_model(directory: str | Path) -> Model:
     """Return the model whose weights are in ``directory``, ready to draw.
 
     Raises
     ------
     InputError
-        If there are no such weights, or they are damaged or of another kind.
+        If there is no such directory or weights, or they are damaged or of another kind.
     """
-    file = directory / WEIGHTS
-    if not file.exists():
-        raise InputError(f"{file}: no weights there; has the training finished?")
-    stored = load_tensors(file)
+    stored = load_weights(directory, "ising", RECORD, WEIGHTS)
     record: Mapping[str, Any] = stored.metadata
-    if record.get("kind") != RECORD:
-        raise InputError(f"{file}: these are not the weights of an Ising emulator")
     fields: dict[str, Any] = {
         k: tuple(v) if isinstance(v, list) else v for k, v in record["sizes"].items()
     }

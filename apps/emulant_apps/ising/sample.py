@@ -196,12 +196,7 @@ class Emulator:
         """
         from emulant_apps.ising.model import load_model
 
-        if not Path(directory).is_dir():
-            raise InputError(
-                f"{directory}: there is no such directory of weights; make one with "
-                "'emulant ising train', or leave out --model for the shipped weights"
-            )
-        return cls(load_model(Path(directory)))
+        return cls(load_model(directory))
 
     def extrapolated(self, temperatures: Sequence[float]) -> list[float]:
         """Return those of ``temperatures`` that lie outside the trained range."""

@@ -16,14 +16,13 @@ import torch
 from torch import Tensor, nn
 
 from emulant.conditions import ContinuousEmbedding
-from emulant.errors import InputError
 from emulant.methods.flow_matching import FlowMatching
 from emulant.methods.game import Method
 from emulant.nets.conv import ConvGenerator
 from emulant.nets.initial import initial_parameters
 from emulant.nets.unet import UNet
 from emulant.rng import torch_rng
-from emulant.store import Provenance, load_tensors, save_tensors
+from emulant.store import Provenance, load_weights, save_tensors
 from emulant.types import Batch, Terms
 from emulant_apps.lensing.config import DEGREES, PIXELS
 from emulant_apps.lensing.field.grid import Floats
@@ -239,21 +238,16 @@ def save_model(
     return save_tensors(directory / WEIGHTS, tensors, record)
 
 
-def load_model(directory: Path) -> Model:
+def load_model(directory: str | Path) -> Model:
     """Return the model whose weights are in ``directory``, ready to draw.
 
     Raises
     ------
     InputError
-        If there are no such weights, or they are damaged or of another kind.
+        If there is no such directory or weights, or they are damaged or of another kind.
     """
-    file = directory / WEIGHTS
-    if not file.exists():
-        raise InputError(f"{file}: no weights there; has the training finished?")
-    stored = load_tensors(file)
+    stored = load_weights(directory, "lensing", RECORD, WEIGHTS)
     record: Mapping[str, Any] = stored.metadata
-    if record.get("kind") != RECORD:
-        raise InputError(f"{file}: these are not the weights of a lensing emulator")
     sizes = Sizes(**record["sizes"])
     network = build(sizes)
     prefix = "network."

@@ -108,12 +108,7 @@ class Emulator:
         InputError
             If there is no such directory, or no weights in it, or they are damaged.
         """
-        if not Path(directory).is_dir():
-            raise InputError(
-                f"{directory}: there is no such directory of weights; make one with "
-                "'emulant lensing train'"
-            )
-        return cls(load_model(Path(directory)))
+        return cls(load_model(directory))
 
     def sample(
         self,

@@ -19,7 +19,8 @@ from emulant.methods.vae import VAE
 from emulant.nets.initial import initial_parameters
 from emulant.rng import torch_rng
 from emulant.store.provenance import Provenance
-from emulant.store.tensors import Stored, load_tensors, save_tensors
+from emulant.store.tensors import Stored, save_tensors
+from emulant.store.weights import load_weights
 from emulant_apps.molecules.networks import (
     InitialStateDecoder,
     ParallelEncoder,
@@ -90,24 +91,12 @@ def save_model(
     return save_tensors(directory / FILE, {k: v.half() for k, v in tensors.items()}, record)
 
 
-def read_weights(directory: Path, name: str = FILE) -> Stored:
-    """Return the tensors of a model of molecules, whose kind its record says.
-
-    Raises
-    ------
-    InputError
-        There are no such weights, or they are damaged, or no model of molecules.
-    """
-    file = directory / name
-    if not file.exists():
-        raise InputError(f"{file}: no weights there; has the training finished?")
-    stored = load_tensors(file)
-    if not str(stored.metadata.get("kind", "")).startswith("molecules "):
-        raise InputError(f"{file}: these are not the weights of a molecules model")
-    return stored
+def read_weights(directory: str | Path, name: str = FILE) -> Stored:
+    """Return the tensors of a model of molecules, whose kind its record says."""
+    return load_weights(directory, "molecules", "molecules ", name)
 
 
-def load_model(directory: Path) -> Model:
+def load_model(directory: str | Path) -> Model:
     """Return the model whose weights are in ``directory``, ready to draw, in single precision.
 
     Raises
@@ -119,8 +108,8 @@ def load_model(directory: Path) -> Model:
     record: Mapping[str, Any] = stored.metadata
     if record["kind"] != FORM:
         raise InputError(
-            f"{directory / FILE}: holds a {record['kind'].removeprefix('molecules ')}, which has "
-            "no codes; name a model that 'emulant molecules train --preset quick' made"
+            f"{Path(directory) / FILE}: holds a {record['kind'].removeprefix('molecules ')}, which "
+            "has no codes; name a model that 'emulant molecules train --preset quick' made"
         )
     sizes = Sizes(**(record["sizes"] | {"words": tuple(record["sizes"]["words"])}))
 

@@ -68,12 +68,7 @@ class Emulator:
         InputError
             There is no such directory, or no weights in it, or they are damaged.
         """
-        if not Path(directory).is_dir():
-            raise InputError(
-                f"{directory}: there is no such directory of weights; make one with "
-                "'emulant molecules train', or leave out --model for the shipped weights"
-            )
-        return cls(load_model(Path(directory)))
+        return cls(load_model(directory))
 
     def sample(
         self,

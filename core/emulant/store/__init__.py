@@ -8,6 +8,7 @@ from emulant.store.parts import Parts, each_part, hash_parts, is_parts
 from emulant.store.provenance import Provenance, current, plain
 from emulant.store.tensors import Stored, load_tensors, save_tensors
 from emulant.store.text import read_json, read_text, write_json, write_text
+from emulant.store.weights import load_weights
 
 __all__ = [
     "Parts",
@@ -25,6 +26,7 @@ __all__ = [
     "is_parts",
     "load_arrays",
     "load_tensors",
+    "load_weights",
     "new_directory",
     "new_file",
     "plain",
