@@ -13,6 +13,8 @@ then asks three things:
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import os
 import shutil
 import signal
@@ -48,6 +50,8 @@ class Config:
     seed: int = 0
     apps: tuple[str, ...] = ()
     """Applications whose commands are killed; all by default."""
+    out: Path | None = None
+    """File of JSON lines, one a command that is done; those are not killed again."""
     docs: Path | None = None
     """Markdown file with a place for the table."""
 
@@ -64,7 +68,11 @@ class Job:
     before: tuple[str, ...] = ()
     """Commands that make its inputs."""
     resumes: str = ""
-    """The directory whose presence asks for ``--resume``."""
+    """The directory whose presence asks to go on."""
+    again: str = " --resume"
+    """What the line gets then."""
+    mark: str = "checkpoint.safetensors"
+    """A file of that directory from which it goes on."""
 
 
 ISING = "--lattice 16 --temperatures 2.0 2.4 --seed 3"
@@ -99,6 +107,10 @@ JOBS = {
     "molecules": (
         Job("molecules sample", "molecules sample --count 100 --seed 3 --workers 1 --out new",
             ("new/candidates.csv", "new/candidates.sdf", "new/index.html")),
+        Job("molecules sample, in parts",
+            "molecules sample --count 1500 --raw --per-file 500 --seed 3 --workers 1 --out new",
+            ("new/part-00000.parquet", "new/part-00002.parquet", "new/_parts.json"), (), "new", "",
+            "_begun.npz"),
         Job("molecules train", "molecules train --data own.csv --rare 1 --steps 30 --seed 3"
             " --device cpu --workers 1 --out run", ("run/weights.safetensors",), (STRINGS,), "run"),
         Job("molecules filter", "molecules filter own.csv --workers 1 --out judged.parquet",
@@ -217,8 +229,8 @@ class Range:
         tally.lost += not kept or bool(damaged(directory))
         line = self.job.line
         if self.job.resumes and (directory / self.job.resumes).exists():
-            line += " --resume"
-            tally.resumed += any((directory / self.job.resumes).rglob("checkpoint.safetensors"))
+            line += self.job.again
+            tally.resumed += any((directory / self.job.resumes).rglob(self.job.mark))
         elif not self.job.resumes:
             for name in self.job.results:  # a finished file is not written again
                 top = directory / name.split("/")[0]
@@ -258,25 +270,45 @@ HEAD = (
 )  # fmt: skip
 
 
+def _known(out: Path | None) -> dict[str, dict[str, int]]:
+    """Return the tallies of commands that were killed before."""
+    lines = out.read_text().splitlines() if out is not None and out.exists() else []
+    return {key: tally for line in lines for key, tally in json.loads(line).items()}
+
+
+def _killed(job: Job, home: Path, share: int, seed: int) -> Tally:
+    """Kill a job so many times."""
+    arena = Range(job, home)
+    tally, rng = Tally(), numpy_rng(seed, "kills", job.name)
+    for trial in range(share):
+        arena.kill(rng, trial % 2 == 1, tally)
+        sys.stderr.write(f"\r{job.name}: {trial + 1} of {share} ")
+    sys.stderr.write(f"\n{tally}\n")
+    return tally
+
+
 def main(config: Config) -> None:
     """Kill, print the table, and put it where it is wanted; exit 1 where anything was lost."""
     torch.set_num_threads(1)  # a fork must not inherit a pool of threads
     names = config.apps or tuple(f.name for f in discover() if f.name in JOBS)
     jobs = [job for name in names for job in JOBS[name]]
     share = -(-config.kills // len(jobs))
+    known = _known(config.out)
     rows, faults = [], 0
     with tempfile.TemporaryDirectory() as scratch:
         for job in jobs:
-            arena = Range(job, Path(scratch) / job.name)
-            tally, rng = Tally(), numpy_rng(config.seed, "kills", job.name)
-            for trial in range(share):
-                arena.kill(rng, trial % 2 == 1, tally)
-                sys.stderr.write(f"\r{job.name}: {trial + 1} of {share} ")
+            key = f"{job.name}, {share} kills, seed {config.seed}"
+            if key not in known:
+                tally = _killed(job, Path(scratch) / job.name, share, config.seed)
+                known[key] = dataclasses.asdict(tally)
+                if config.out is not None:
+                    with config.out.open("a") as opened:
+                        opened.write(json.dumps({key: known[key]}) + "\n")
+            tally = Tally(**known[key])
             counts = (tally.kills, tally.in_writing, tally.resumed)
             bad = (tally.lost, tally.failed, tally.different)
             rows.append((job.name, *map(str, (*counts, *bad))))
             faults += sum(bad)
-    sys.stderr.write("\n")
     total = [str(sum(int(row[k]) for row in rows)) for k in range(1, len(HEAD))]
     rows.append(("all", *total))
     command = f"reliability_kills.py --kills {config.kills} --seed {config.seed}"

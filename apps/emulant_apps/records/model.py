@@ -309,6 +309,9 @@ def write_model(
 ) -> str:
     """Write named arrays and a JSON record as one safetensors file; return its content hash."""
     tensors = {name: torch.from_numpy(np.ascontiguousarray(a)) for name, a in arrays.items()}
+    for name, t in tensors.items():
+        if not t.numel():  # numpy's empty arrays have the stride 0, with which torch shows no bytes
+            tensors[name] = torch.empty(t.shape, dtype=t.dtype)
     return save_tensors(path, tensors, record)
 
 

@@ -1,6 +1,7 @@
 """Classifiers: scikit-learn's contract, no leak, the adversary, saving, and honest judgement."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from emulant_apps.records.contracts.simple import ImputedClassifier
 from emulant_apps.records.data import Table
 from emulant_apps.records.evaluate import judged
 from emulant_apps.records.metrics import auc
+from emulant_apps.records.model import read_model, write_model
 from emulant_apps.records.pipeline import classifier, problem, settled
 from emulant_apps.records.schema import OTHER, Column
 
@@ -75,11 +77,15 @@ def test_unlabelled_rows_are_taken_and_generated_rows_have_their_class() -> None
 
 
 @pytest.mark.parametrize("name", ["logistic", "boosting", "blend"])
-def test_a_saved_classifier_gives_the_same_risks(name: str) -> None:
+@pytest.mark.parametrize("whole", [False, True], ids=["holes", "no holes"])
+def test_a_saved_classifier_gives_the_same_risks(tmp_path: Path, name: str, whole: bool) -> None:
     x, y = patients(200, 1)
+    x = np.where(np.isnan(x), 0.5, x) if whole else x
     fitted = classifier(name, (), 0).fit(x, y)
     record, arrays = dump(fitted)
-    again = load(json.loads(json.dumps(record, allow_nan=False)), arrays)
+    write_model(tmp_path / "model.safetensors", arrays, record)
+    arrays, read, _ = read_model(tmp_path / "model.safetensors")
+    again = load(read, arrays)
     assert np.array_equal(again.predict_proba(x), fitted.predict_proba(x))
 
 
