@@ -250,13 +250,18 @@ def _table(file: File, column: str | None) -> tuple[list[Entry], str]:
     return entries, f"{file.path.name}, column {label}"
 
 
+def _shown(names: Sequence[str]) -> str:
+    """Return names for a message of one line, whatever is in them."""
+    return ", ".join("".join(c if c.isprintable() else " " for c in name) for name in names)
+
+
 def _column(
     path: Path, head: Sequence[str], rows: Sequence[tuple[int, Sequence[str]]], column: str | None
 ) -> tuple[int, bool]:
     """Return the column of SMILES, and whether the first row is a heading."""
     if column is not None:
         if column not in head:
-            raise InputError(f"{path}: has no column '{column}'; the columns are {', '.join(head)}")
+            raise InputError(f"{path}: has no column '{column}'; the columns are {_shown(head)}")
         return head.index(column), True
     lowered = [cell.lower() for cell in head]
     for known in SMILES_NAMES:
@@ -272,7 +277,7 @@ def _column(
     best = max(range(len(head)), key=shares.__getitem__)
     if 2 * shares[best] <= len(rows[1:51]):
         raise InputError(
-            f"{path}: no column holds SMILES; the columns are {', '.join(head)}; "
+            f"{path}: no column holds SMILES; the columns are {_shown(head)}; "
             "name one with --column"
         )
     return best, True

@@ -82,6 +82,8 @@ def split_names(path: Path, names: Sequence[Any]) -> tuple[str, ...]:
         A name is empty, two are the same, or the names are numbers.
     """
     clean = tuple("" if name is None else str(name).strip() for name in names)
+    if not clean:
+        raise InputError(f"{path}: row 1: is blank where the names of the columns should be")
     for k, name in enumerate(clean):
         if not name and k:
             raise InputError(f"{path}: row 1, column {k + 1}: has no name")

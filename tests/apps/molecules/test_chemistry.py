@@ -75,6 +75,9 @@ def test_custom_patterns(tmp_path) -> None:
     file.write_text("C(C\n")
     with pytest.raises(InputError, match=r"mine\.smarts: line 1: 'C\(C' is no SMARTS"):
         alert_sets((), custom=file)
+    file.write_text("[5,CCCC!5UCCCCCCcUCCCCC7]\n")  # RDKit reads it and cannot write it
+    with pytest.raises(InputError, match=r"line 1: .* is no SMARTS"):
+        alert_sets((), custom=file)
 
 
 @pytest.mark.parametrize("molecule", MOLECULES[::7], ids=Chem.MolToSmiles)

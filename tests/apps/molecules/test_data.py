@@ -103,6 +103,9 @@ def test_a_missing_column_names_those_that_are_there(tmp_path) -> None:
     path = written(tmp_path, "b.csv", "name,mass\naspirin,180\ncaffeine,194\n")
     with pytest.raises(InputError, match="no column holds SMILES; the columns are name, mass"):
         read_molecules(path, workers=1)
+    path = written(tmp_path, "c.csv", 'id,"mi\n\n1,s\n')  # a quote that is never closed
+    with pytest.raises(InputError, match="the columns are id, mi  1,s; name one"):
+        read_molecules(path, workers=1)
 
 
 def test_a_truncated_sd_file_keeps_what_was_read(tmp_path) -> None:

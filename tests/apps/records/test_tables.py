@@ -160,6 +160,7 @@ BAD = {
     "ragged": (f"a,b\n1,2\n3,4,{CANARY}\n", r"row 3: has 3 cells, the names in row 1 are 2"),
     "short": (f"a,b\n{CANARY}\n", r"row 2: has 1 cells"),
     "twice": (f"a,b,a\n1,2,{CANARY}\n", r"columns 1 and 3 have the same name 'a'"),
+    "blank first row": ("\na,b\n1,2\n", r"row 1: is blank"),
     "no name": ("a,,b\n1,2,3\n", r"column 2: has no name"),
     "no names": ("1,2,3\n4,5,6\n", r"row 1: holds numbers where the names"),
     "empty": ("", r"is empty"),

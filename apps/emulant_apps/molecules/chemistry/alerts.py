@@ -164,12 +164,20 @@ def custom_patterns(path: Path) -> tuple[Pattern, ...]:
             continue
         with quiet():
             query = Chem.MolFromSmarts(words[0])
-        if query is None or not query.GetNumAtoms():
+        if query is None or not query.GetNumAtoms() or not _is_written(query):
             raise InputError(f"{path}: line {number}: '{words[0]}' is no SMARTS")
         rows.append((words[1].strip() if len(words) > 1 else f"line {number}", words[0]))
     if not rows:
         raise InputError(f"{path}: holds no SMARTS; write one a line, then its name")
     return tuple(_smarts("custom", rows, 3))
+
+
+def _is_written(query: Chem.Mol) -> bool:
+    """Return whether RDKit can write what it has read; some nests of OR and AND it cannot."""
+    try:
+        return all(atom.GetSmarts() for atom in query.GetAtoms())
+    except ValueError:
+        return False
 
 
 def _smarts(
