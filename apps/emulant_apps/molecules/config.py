@@ -41,6 +41,12 @@ def require_at_least(least: float, value: float | None, where: str) -> None:
         raise InputError(f"{where}: must be at least {least:g}, got {value:g}")
 
 
+def require_share(value: float | None, where: str) -> None:
+    """Raise InputError if ``value`` is given and is no share."""
+    if value is not None and not 0 <= value <= 1:
+        raise InputError(f"{where}: must lie in [0, 1], got {value:g}")
+
+
 @dataclass(frozen=True, kw_only=True)
 class PrepareConfig:
     """Build the reference sets from the wheels that hold them, the full MOSES by default."""
@@ -210,6 +216,9 @@ class SampleConfig(DrawnConfig):
     """Which of the shipped weights to draw from. Default: vae; with --model, what that is."""
     prior: Literal["learned", "normal"] | None = None
     """Of a VAE; learned: the flow fitted to the codes; normal: N(0, I). Default: learned."""
+    doubt: float | None = None
+    """Of a VAE: the share of noise, 0 to 1, that the decoder is told a latent has. The more, the
+    more strings are molecules, and the less the latent decides. Default: 0.4."""
     mass: float | None = None
     """Molecular weight to ask for, g/mol."""
     logp: float | None = None
@@ -227,6 +236,7 @@ class SampleConfig(DrawnConfig):
         super().__post_init__()
         require_at_least(1, self.count, "--count")
         require_at_least(1, self.per_file, "--per-file")
+        require_share(self.doubt, "--doubt")
         require_at_least(0, self.guidance, "--guidance")
         for name in ("mass", "tpsa", "qed"):
             require_at_least(0, getattr(self, name), f"--{name}")
@@ -264,8 +274,7 @@ class RetrieveConfig(JudgedConfig):
         super().__post_init__()
         require_at_least(1, self.count, "--count")
         require_at_least(0, self.seed, "--seed")
-        if not 0 <= self.spread <= 1:
-            raise InputError(f"--spread: must lie in [0, 1], got {self.spread:g}")
+        require_share(self.spread, "--spread")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -278,9 +287,13 @@ class AnaloguesConfig(DrawnConfig):
     """Strings to draw around each prototype."""
     diversity: float = 1.5
     """Knob D: 1 stays within the prototype's own code, more goes further away."""
+    doubt: float | None = None
+    """The share of noise, 0 to 1, that the decoder is told a latent has; see sample. Default:
+    0.4."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        require_share(self.doubt, "--doubt")
         require_at_least(1, self.count, "--count")
         require_at_least(0, self.diversity, "--diversity")
 

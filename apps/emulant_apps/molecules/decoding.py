@@ -57,6 +57,9 @@ class Mode:
     """Of a VAE; learned: the flow over the codes; normal: N(0, I)."""
     guidance: float = 1.0
     """Of properties that are asked: 1 draws from their law, more exaggerates them."""
+    doubt: float | None = None
+    """Of a VAE: the share of noise, 0 to 1, that the decoder is told its latent has; None: the
+    model's own."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

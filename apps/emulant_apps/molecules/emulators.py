@@ -54,10 +54,12 @@ def mode_of(config: SampleConfig, emulator: Emulator | CharEmulator) -> Mode:
     if isinstance(emulator, CharEmulator):
         if config.prior is not None:
             raise InputError("--prior: a char-RNN has no latent, hence no prior; leave it out")
+        if config.doubt is not None:
+            raise InputError("--doubt: a char-RNN has no latent to doubt; leave it out")
         if target_vector(config.asked) is not None:
             raise InputError("properties cannot be asked of a char-RNN; draw from a VAE")
         return Mode(1.0 if config.temperature is None else config.temperature, config.masked)
     if config.prior == "normal" and target_vector(config.asked) is not None:
         raise InputError("--prior normal: knows of no properties; leave it out to ask for some")
     prior = config.prior or "learned"
-    return Mode(config.temperature or 0.0, config.masked, prior, config.guidance)
+    return Mode(config.temperature or 0.0, config.masked, prior, config.guidance, config.doubt)

@@ -117,7 +117,7 @@ def run_analogues(config: AnaloguesConfig) -> int:
             f"'{config.prototypes}': the model cannot read it: {words.unknown[0][1]}; "
             "train one on such molecules with 'emulant molecules train --data'"
         )
-    mode = Mode(config.temperature or 0.0, config.masked)
+    mode = Mode(config.temperature or 0.0, config.masked, doubt=config.doubt)
     drawn = emulator.analogues(
         prototypes, config.count, config.seed, config.diversity, mode, config.workers
     )

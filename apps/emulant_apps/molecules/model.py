@@ -6,6 +6,7 @@ over standardised codes that knows of properties (:mod:`~.prior`).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -38,9 +39,14 @@ __all__ = [
     "load_model",
     "read_weights",
     "save_model",
+    "told",
 ]
 
 FILE, FORM = "weights.safetensors", "molecules prototype VAE"
+DOUBT = 0.4
+"""Share of noise that the decoder is told a latent has. The prior's codes lie beside those of
+molecules as noisy ones do; the more of it, the more strings are molecules, and the less they say of
+the latent. Chosen so that two thirds of training molecules are still given back."""
 
 
 def build(
@@ -74,9 +80,25 @@ class Model:
         """Return p(x | z)."""
         return cast(StringDecoder, self.vae.decoder)
 
+    @property
+    def doubt(self) -> float:
+        """Share of noise that the decoder is told of a latent, where it was taught of any."""
+        return DOUBT if self.sizes.kind == "positions" else 0.0
+
     def draw_latents(self, n: int, rng: torch.Generator) -> Tensor:
         """Return ``n`` latents of the learned prior, or of N(0, I) where there is none."""
         return self.vae.prior.draw(n, rng) if self.codes is None else self.codes.draw(n, rng)
+
+
+def told(z: Tensor, doubt: float) -> Tensor | None:
+    """Return the context in which latents (B, Z) are read as they are, and called noisy.
+
+    With e = z (1 - sqrt(1 - s^2)) / s the noisy latent of :mod:`~.networks` is z itself.
+    """
+    if not doubt:
+        return None
+    e = z * ((1 - math.sqrt(1 - doubt**2)) / doubt)
+    return torch.cat([torch.full_like(z[:, :1], doubt), e], 1)
 
 
 def save_model(

@@ -1,7 +1,7 @@
 r"""The law of the codes: a flow that knows of properties, so that they may be asked.
 
-Notation: z code, m and d the mean and the scatter of the codes, u = (z - m) / d; y the properties
-of the molecule (:data:`~.targets.TARGETS`), k in {0, 1}^5 which of them are told.
+Notation: z mean code of a molecule, m and d the mean and the scatter of these, u = (z - m) / d;
+y the properties of the molecule (:data:`~.targets.TARGETS`), k in {0, 1}^5 which of them are told.
 
 The flow p(u | k y, k) is fitted by flow matching on pairs (u, y) of the training set, with a mask k
 drawn anew for every row: on half of the rows nothing is told, on the others each property with

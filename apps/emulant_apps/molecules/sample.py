@@ -36,7 +36,7 @@ from emulant_apps.molecules.decoding import (
     joined,
     until_molecules,
 )
-from emulant_apps.molecules.model import Model, load_model
+from emulant_apps.molecules.model import Model, load_model, told
 
 __all__ = ["CHUNK", "Drawn", "Emulator", "Mode", "is_molecule"]
 
@@ -134,7 +134,8 @@ class Emulator:
         with evaluating(self.model.vae), one_thread():
             for start in range(0, len(encoded.rows), CHUNK):
                 x = torch.from_numpy(encoded.rows[start : start + CHUNK]).long()
-                rows = self.model.decoder.mean(self.model.vae.encode(x).mean)
+                z = self.model.vae.encode(x).mean
+                rows = self.model.decoder.mean(z, told(z, self.model.doubt))
                 said += self.model.sizes.vocabulary.decode(rows.numpy())
         return tuple(said)
 
@@ -202,18 +203,24 @@ def _said(model: Model, z: Tensor, mode: Mode, rng: torch.Generator) -> Drawn:
     """Return what the decoder says of latents (n, Z), in ``mode``."""
 
     def once(rows: Sequence[int] | None, temperature: float) -> tuple[list[str], Scores]:
-        return _once(model, z if rows is None else z[list(rows)], temperature, mode.masked, rng)
+        some = z if rows is None else z[list(rows)]
+        return _once(model, some, temperature, mode.masked, rng, mode.doubt)
 
     return until_molecules(once, mode)
 
 
 def _once(
-    model: Model, z: Tensor, temperature: float, masked: bool, rng: torch.Generator
+    model: Model,
+    z: Tensor,
+    temperature: float,
+    masked: bool,
+    rng: torch.Generator,
+    doubt: float | None = None,
 ) -> tuple[list[str], Scores]:
     """Return one string of each latent, and its ln p."""
     masked = masked and model.sizes.strings == "smiles"  # SELFIES are grammatical of themselves
     choice = Choice(model.sizes.vocabulary, len(z), rng, temperature, masked)
-    rows = model.decoder.say(z, choice)
+    rows = model.decoder.say(z, choice, told(z, model.doubt if doubt is None else doubt))
     return model.sizes.vocabulary.decode(rows.numpy()), choice.score.numpy()
 
 

@@ -21,7 +21,7 @@ from torch import Tensor
 from emulant.errors import PASS, InputError
 from emulant.methods.game import evaluating
 from emulant.methods.vae import VAE
-from emulant.rng import numpy_rng, torch_rng
+from emulant.rng import numpy_rng
 from emulant.store.hashing import hash_arrays
 from emulant.store.provenance import current
 from emulant.store.tensors import load_tensors
@@ -226,7 +226,7 @@ def fit_codes(
     """Fit the flow over the codes and properties of the strings; return the learned prior."""
     chosen = numpy_rng(config.seed, "molecules codes").permutation(len(rows))[: recipe.codes]
     rows = rows[np.sort(chosen)]
-    z = codes_of(vae, rows, torch_rng(config.seed, "molecules codes"))
+    z = codes_of(vae, rows)
     mean, scatter = z.mean(0), z.std(0) + 1e-3
     y = numbers_of(vocabulary.decode(rows[:, 1:]), config.workers)
     told = torch.from_numpy(np.nanmean(y, axis=0)), torch.from_numpy(np.nanstd(y, axis=0) + 1e-3)
@@ -258,11 +258,10 @@ def _start_from(directory: Path, vae: VAE, sizes: Sizes) -> None:
         raise InputError(f"--start {directory}: knows other tokens than these molecules use")
 
 
-def codes_of(vae: VAE, rows: NDArray[np.uint8], rng: torch.Generator | None) -> Tensor:
-    """Return z ~ q(z | x) of encoded strings, or the means where ``rng`` is None, (n, Z)."""
-    parts = []
+def codes_of(vae: VAE, rows: NDArray[np.uint8]) -> Tensor:
+    """Return the means of q(z | x) of encoded strings, (n, Z)."""
     with evaluating(vae):
-        for start in range(0, len(rows), 1000):
-            q = vae.encode(torch.from_numpy(rows[start : start + 1000]).long())
-            parts.append(q.mean if rng is None else q.draw(rng))
-    return torch.cat(parts)
+        starts = range(0, len(rows), 1000)
+        return torch.cat(
+            [vae.encode(torch.from_numpy(rows[k : k + 1000]).long()).mean for k in starts]
+        )
