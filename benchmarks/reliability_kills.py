@@ -164,9 +164,9 @@ def complete(line: str, directory: Path) -> None:
 
 
 def files(directory: Path) -> dict[str, Path]:
-    """Return the files below ``directory`` by their relative names, partial ones left out."""
+    """Return the files below ``directory`` by their relative names, but partial ones and locks."""
     found = (f for f in directory.rglob("*") if f.is_file() and PARTIAL not in f.name)
-    return {str(f.relative_to(directory)): f for f in found}
+    return {str(f.relative_to(directory)): f for f in found if not f.name.endswith(".lock")}
 
 
 def damaged(directory: Path) -> list[str]:
