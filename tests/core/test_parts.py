@@ -51,6 +51,15 @@ def test_an_interrupted_work_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
     assert not is_parts(tmp_path)
 
 
+def test_a_kill_at_the_very_start_leaves_nothing_in_the_way(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "_begun.lock").touch()
+    (out / "._begun.npz.partial-here-1-ab.npz").touch()
+    written(out)
+    assert describe(out)["count"] == 6
+
+
 def test_what_is_not_one_s_own_is_refused(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         written(tmp_path / "begun", 1)

@@ -541,6 +541,27 @@ def test_info_says_what_a_file_is(tmp_path: Path, suffix: str) -> None:
     assert run["files"]["model.safetensors"]["metadata"] == {"step": 7}
 
 
+@pytest.mark.parametrize(
+    ("name", "whole"),
+    [
+        ("a.png", b"\x89PNG\r\n and so on IEND\xaeB`\x82"),
+        ("a.parquet", b"PAR1 and so on PAR1"),
+        ("a.fits", b"SIMPLE  =".ljust(2880)),
+    ],
+)
+def test_info_knows_whole_files_of_other_kinds_by_their_bytes(
+    tmp_path: Path, name: str, whole: bytes
+) -> None:
+    file = tmp_path / name
+    file.write_bytes(whole)
+    store.write_json(tmp_path / f"{name}.manifest.json", {"provenance": PROVENANCE})
+    assert store.describe(file)["provenance"]["command"] == "ising simulate"
+    for damaged in (whole[:-1], b"?" + whole[1:]):
+        file.write_bytes(damaged)
+        with pytest.raises(InputError, match="is truncated, damaged, or no"):
+            store.describe(file)
+
+
 def test_store_starts_without_torch() -> None:
     script = (
         "import sys, emulant.store, emulant.parallel, emulant.progress\n"

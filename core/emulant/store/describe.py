@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,30 @@ from emulant.store.tensors import load_tensors
 from emulant.store.text import read_json
 
 __all__ = ["describe"]
+
+TEXTS = {
+    ".html": "page", ".md": "text", ".txt": "text", ".csv": "table", ".tsv": "table",
+    ".toml": "settings", ".smi": "SMILES", ".sdf": "structures with properties", ".svg": "drawing",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Sign:
+    """By which bytes a whole file of a kind that others read is known."""
+
+    kind: str
+    start: bytes
+    end: bytes = b""
+    block: int = 1
+    """Its length is a multiple of so many bytes."""
+
+
+SIGNS = {
+    ".fits": Sign("FITS images", b"SIMPLE  =", block=2880),
+    ".parquet": Sign("table", b"PAR1", b"PAR1"),
+    ".png": Sign("picture", b"\x89PNG\r\n", b"IEND\xaeB`\x82"),
+    ".xlsx": Sign("table", b"PK\x03\x04"),
+}
 
 
 def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -38,10 +63,17 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
         body = _describe_tensors(file)
     elif suffix == ".json":
         body = _describe_json(file)
-    elif suffix in (".html", ".md", ".csv", ".txt"):
-        body = {"kind": "text for people"}
+    elif suffix in TEXTS:
+        body = {"kind": TEXTS[suffix]}
+    elif suffix in SIGNS:
+        body = _describe_signed(file, SIGNS[suffix])
     else:
         body = _describe_arrays(file)
+    beside = file.with_name(f"{file.name}.manifest.json")
+    if "provenance" not in body and beside.is_file():
+        manifest = read_json(beside)
+        if isinstance(manifest, dict):
+            body["provenance"] = manifest.get("provenance", manifest)
     return {"file": file.name, "bytes": file.stat().st_size, "hash": hash_file(file)} | body
 
 
@@ -65,6 +97,14 @@ def _describe_tensors(file: Path) -> dict[str, Any]:
         "numbers": sum(t.numel() for t in stored.tensors.values()),
         "metadata": stored.metadata,
     }
+
+
+def _describe_signed(file: Path, sign: Sign) -> dict[str, Any]:
+    data = file.read_bytes()
+    whole = data.startswith(sign.start) and data.endswith(sign.end) and not len(data) % sign.block
+    if not whole:
+        raise InputError(f"{file}: is truncated, damaged, or no {file.suffix}; take an intact copy")
+    return {"kind": sign.kind}
 
 
 def _describe_json(file: Path) -> dict[str, Any]:
@@ -92,7 +132,7 @@ def _describe_parts(directory: Path) -> dict[str, Any]:
 
 
 def _describe_directory(directory: Path) -> dict[str, Any]:
-    known = (".safetensors", ".json", ".npz", ".h5", ".hdf5", ".html", ".csv", ".npy")
+    known = (".safetensors", ".json", ".npz", ".h5", ".hdf5", ".npy", *TEXTS, *SIGNS)
     files = [
         file
         for file in sorted(directory.iterdir())

@@ -64,7 +64,7 @@ class Parts:
             raise InputError(f"{self.out}: is complete already; name a new directory")
         begun = self.out / BEGUN
         if not begun.exists():
-            new_directory(self.out)
+            new_directory(self.out, overwrite=not _foreign(self.out))
         try:
             self.lock = filelock.FileLock(self.out / LOCK, blocking=False)
             self.lock.acquire()
@@ -124,6 +124,13 @@ class Parts:
 
     def _note(self) -> None:
         save_arrays(self.out / BEGUN, self.state, self.made, {"parts": self.listed})
+
+
+def _foreign(directory: Path) -> bool:
+    """Return whether a directory holds more than what a kill at the very start leaves."""
+    if not directory.is_dir():
+        return False
+    return any(f.name != LOCK and not f.name.startswith(f".{BEGUN}.") for f in directory.iterdir())
 
 
 def is_parts(path: str | os.PathLike[str]) -> bool:
