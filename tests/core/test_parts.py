@@ -63,13 +63,16 @@ def test_a_kill_at_the_very_start_leaves_nothing_in_the_way(tmp_path: Path) -> N
 def test_what_is_not_one_s_own_is_refused(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         written(tmp_path / "begun", 1)
-    with pytest.raises(InputError, match="holds the beginning of another result"):
+    with pytest.raises(InputError, match="holds another result, or the beginning of one"):
         Parts(tmp_path / "begun", ".npz", made(seed=1)).__enter__()
     with pytest.raises(InputError, match="is not complete; repeat the command"):
         list(each_part(tmp_path / "begun"))
     written(tmp_path / "done")
-    with pytest.raises(InputError, match="is complete already"):
-        Parts(tmp_path / "done", ".npz", made()).__enter__()
+    before = {file.name: file.read_bytes() for file in (tmp_path / "done").iterdir()}
+    written(tmp_path / "done")  # has nothing to do
+    assert {file.name: file.read_bytes() for file in (tmp_path / "done").iterdir()} == before
+    with pytest.raises(InputError, match="holds another result"):
+        Parts(tmp_path / "done", ".npz", made(seed=1)).__enter__()
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine.txt").write_text("mine")
     with pytest.raises(InputError, match="exists and is not empty"):

@@ -4,7 +4,8 @@
 
 ``_parts.json`` comes last: it names the parts, with their counts and the hashes of their bytes, and
 says who made them. Until it is there ``_begun.npz`` says how far the work is, and the same command
-goes on from there. Readers of Parquet directories pass over names that begin with an underscore.
+goes on from there; given once more, it has nothing to do. Readers of Parquet directories pass over
+names that begin with an underscore.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from emulant.errors import InputError
 from emulant.store.arrays import load_arrays, save_arrays
 from emulant.store.atomic import explain, new_directory
 from emulant.store.hashing import hash_file
-from emulant.store.provenance import Provenance
+from emulant.store.provenance import Provenance, plain
 from emulant.store.text import read_json, write_json
 
 __all__ = ["PARTS", "Parts", "each_part", "hash_parts", "is_parts"]
@@ -43,7 +44,7 @@ class Parts:
     Raises
     ------
     InputError
-        The directory holds something else, is complete, or another process is at work there.
+        The directory holds something else, or another process is at work there.
     """
 
     def __init__(self, out: Path, suffix: str, made: Provenance) -> None:
@@ -60,10 +61,8 @@ class Parts:
     def __enter__(self) -> Parts:
         import filelock  # here: readers need no lock
 
-        if (self.out / PARTS).exists():
-            raise InputError(f"{self.out}: is complete already; name a new directory")
-        begun = self.out / BEGUN
-        if not begun.exists():
+        begun, done = self.out / BEGUN, self.out / PARTS
+        if not begun.exists() and not done.exists():
             new_directory(self.out, overwrite=not _foreign(self.out))
         try:
             self.lock = filelock.FileLock(self.out / LOCK, blocking=False)
@@ -76,8 +75,14 @@ class Parts:
         except OSError as error:
             raise explain(self.out, error) from error
         try:
-            if begun.exists():
-                self._go_on(begun)
+            if done.exists():  # then there is nothing left to do
+                record = read_json(done)
+                self._require_own(record["provenance"])
+                self.listed = record["parts"]
+            elif begun.exists():
+                found = load_arrays(begun)
+                self._require_own(plain(found.provenance))
+                self.listed, self.state = list(found.attributes["parts"]), found.arrays
             else:
                 self._note()
         except BaseException:
@@ -113,14 +118,12 @@ class Parts:
         write_json(self.out / PARTS, record | {"provenance": self.made})
         (self.out / BEGUN).unlink(missing_ok=True)
 
-    def _go_on(self, begun: Path) -> None:
-        found = load_arrays(begun)
-        if found.provenance != self.made:
+    def _require_own(self, made: object) -> None:
+        if made != plain(self.made):
             raise InputError(
-                f"{self.out}: holds the beginning of another result; repeat the very command "
-                "that began it, or name a new directory"
+                f"{self.out}: holds another result, or the beginning of one; repeat the very "
+                "command that began it, or name a new directory"
             )
-        self.listed, self.state = list(found.attributes["parts"]), found.arrays
 
     def _note(self) -> None:
         save_arrays(self.out / BEGUN, self.state, self.made, {"parts": self.listed})
