@@ -27,7 +27,7 @@ from typing import Any
 from tyro.conf import Positional
 
 from emulant.app import Command, discover, load, nearest, resolve
-from emulant.errors import BAD_INPUT, INTERRUPTED, PASS, InputError
+from emulant.errors import BAD_INPUT, FAIL, INTERRUPTED, PASS, InputError
 
 __all__ = ["COMMANDS", "InfoConfig", "info", "main", "parse"]
 
@@ -113,6 +113,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _refuse(f"{error.filename}: {error.strerror}")
     except MemoryError:
         return _refuse("out of memory; ask for fewer or smaller things at a time")
+    except RuntimeError as error:
+        from emulant.train import DivergenceError  # here: only a training loads torch
+
+        if not isinstance(error, DivergenceError):
+            raise
+        _refuse(f"the training diverged: {error}")
+        return FAIL
     except KeyboardInterrupt:
         sys.stderr.write("emulant: interrupted\n")
         return INTERRUPTED

@@ -21,6 +21,7 @@ from emulant.app import App, Command
 from emulant.certify.page import Section, Table
 from emulant.errors import BAD_INPUT, FAIL, INTERRUPTED, PASS, InputError
 from emulant.store import Provenance, save_arrays
+from emulant.train import DivergenceError
 
 ROOT = Path(__file__).parents[2]
 
@@ -171,7 +172,21 @@ def test_a_users_mistake_is_one_line(
     assert words in refusal(capsys, "toy", "draw", "in.npz")
 
 
-@pytest.mark.parametrize("error", [ValueError("wrong"), OSError("strange"), KeyError("x")])
+def test_a_training_that_diverged_is_one_line_and_a_failure(
+    toy: dict[str, object], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def draw(_: DrawConfig) -> int:
+        raise DivergenceError("step 3: player 'critic' pays nan")
+
+    toy["toy:draw"] = draw
+    assert cli.main(["toy", "draw", "in.npz"]) == FAIL
+    said = capsys.readouterr().err
+    assert said == "emulant: error: the training diverged: step 3: player 'critic' pays nan\n"
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError("wrong"), OSError("strange"), KeyError("x"), RuntimeError("odd")]
+)
 def test_our_own_mistakes_are_not_hidden(toy: dict[str, object], error: Exception) -> None:
     def draw(_: DrawConfig) -> int:
         raise error

@@ -89,6 +89,8 @@ class Recipe:
     critic_turns: int = 1
     flow_steps: int = 0
     """Steps of flow matching that come first."""
+    features: bool = True
+    """Whether the critic sees what is measured on the maps beside them."""
 
 
 PRESETS: Mapping[str, Recipe] = {
@@ -99,7 +101,16 @@ PRESETS: Mapping[str, Recipe] = {
         Sizes("noise", norm="batch"), 1500, 5e-4, 5e-4, 32, 0.0, NonSaturating(), (), 1
     ),
     "wgan": Recipe(
-        Sizes("noise"), 800, 5e-4, 5e-4, 32, 0.0, Wasserstein(), (GradientPenalty(10.0),), 3
+        Sizes("noise"),
+        800,
+        1e-4,
+        1e-4,
+        32,
+        0.0,
+        Wasserstein(),
+        (GradientPenalty(10.0),),
+        3,
+        features=False,
     ),
     "white": Recipe(Sizes("white"), 1500, 1e-3, batch=16, energy_distance=0.0),
 }
@@ -206,7 +217,7 @@ def _game(recipe: Recipe, generator: nn.Module, source: Pairs, seed: int) -> GAN
     features = MapFeatures()
     features.standardise(torch.cat([own.maps[:200] for own in source.members]))
     with initial_parameters(torch_rng(seed, "lensing", "critic")):
-        critic = CosmologyCritic(features)
+        critic = CosmologyCritic(features if recipe.features else None)
     companions = (
         [EnergyDistance(features, recipe.energy_distance, GROUP)] if recipe.energy_distance else []
     )

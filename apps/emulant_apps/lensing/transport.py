@@ -262,9 +262,15 @@ class MapFeatures(nn.Module):
 
 
 class CosmologyCritic(nn.Module):
-    """A critic of maps and their features, given the cosmology alone, not the source field."""
+    """A critic of maps and their features, given the cosmology alone, not the source field.
 
-    def __init__(self, features: MapFeatures, widths: tuple[int, ...] = (32, 48, 64)) -> None:
+    Without ``features`` it sees the maps alone: a penalty on its slope needs a critic that is
+    smooth at flat maps, which logarithms of band powers are not.
+    """
+
+    def __init__(
+        self, features: MapFeatures | None, widths: tuple[int, ...] = (32, 48, 64)
+    ) -> None:
         super().__init__()
         self.features = features
         self.network = ConvCritic(
@@ -273,7 +279,7 @@ class CosmologyCritic(nn.Module):
             widths,
             ContinuousEmbedding(MEAN, SCALE, 16),
             16,
-            extra=features.length,
+            extra=0 if features is None else features.length,
             periodic=False,
         )
 
@@ -283,7 +289,7 @@ class CosmologyCritic(nn.Module):
             raise ValueError("'c' must hold the cosmology, got None")
         x = x - x.mean((2, 3), keepdim=True)
         seen = space_to_channels(torch.cat([x, torch.asinh(2 * x)], 1))
-        extra = torch.tanh(self.features(x) / 4) * 4
+        extra = None if self.features is None else torch.tanh(self.features(x) / 4) * 4
         cosmology = c[:, 1:, 0, 0] if c.ndim == 4 else c
         logits: Tensor = self.network(seen, cosmology, extra)
         return logits
