@@ -8,8 +8,6 @@ Seconds are of the processor, user and system, so that a busy machine changes li
 from __future__ import annotations
 
 import argparse
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -25,15 +23,9 @@ from emulant_apps.lensing.sample import Emulator
 from emulant_apps.lensing.theory.convergence import Convergence
 from emulant_apps.lensing.theory.cosmology import Cosmology
 from pages import write_block
+from timing import seconds
 
 COSMOLOGY = Cosmology(0.3, 0.8)
-
-
-def seconds(work: Callable[[], object]) -> float:
-    """Return the processor time of ``work``, s."""
-    start = time.process_time()
-    work()
-    return time.process_time() - start
 
 
 def main() -> None:

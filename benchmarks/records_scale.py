@@ -13,17 +13,17 @@ from __future__ import annotations
 
 import argparse
 import resource
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from emulant.rng import numpy_rng
 from emulant.tables import markdown
 from emulant_apps.records import BlendedClassifier, HybridImputer
 from pages import insert
+from timing import seconds
 
 SIZES = ("500x10", "1000x20", "2000x20", "1000x40", "4000x40")
 PATIENTS = 30
@@ -45,27 +45,27 @@ class Cost:
     """GiB"""
 
 
-def measured(n: int, d: int) -> Cost:
-    """Return what a table of ``n`` rows and ``d`` columns costs."""
+def patients(n: int, d: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return a table (n, d) with a fifth of its cells missing, and an outcome (n,)."""
     rng = numpy_rng(0, "cost", n, d)
     x = rng.normal(size=(n, 5)) @ rng.normal(size=(5, d)) + rng.normal(size=(n, d))
-    y = (x[:, 0] + rng.normal(size=n) > 0).astype(int)
+    y = (x[:, 0] + rng.normal(size=n) > 0).astype(np.int64)
     x[rng.random(x.shape) < 0.2] = np.nan
+    return x, y
+
+
+def measured(n: int, d: int) -> Cost:
+    """Return what a table of ``n`` rows and ``d`` columns costs."""
+    x, y = patients(n, d)
     imputer = HybridImputer(random_state=0)
-    fit = _seconds(lambda: imputer.fit(x))
+    fit = seconds(lambda: imputer.fit(x))
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    transform = _seconds(lambda: imputer.transform(x))
+    transform = seconds(lambda: imputer.transform(x))
     model = BlendedClassifier(random_state=0).fit(x[:LEARNED], y[:LEARNED])
     rows = [x[k : k + 1] for k in range(PATIENTS)]
-    one = [_seconds(lambda r=r: imputer.transform(r)) for r in rows]
-    scored = [_seconds(lambda r=r: model.predict_proba(r)) for r in rows]
+    one = [seconds(lambda r=r: imputer.transform(r)) for r in rows]
+    scored = [seconds(lambda r=r: model.predict_proba(r)) for r in rows]
     return Cost(n, d, fit, transform, float(np.median(one)), float(np.median(scored)), memory)
-
-
-def _seconds(work: Callable[[], object]) -> float:
-    started = time.process_time()
-    work()
-    return time.process_time() - started
 
 
 def exponents(costs: list[Cost], most: int) -> str:

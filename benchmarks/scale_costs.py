@@ -15,7 +15,6 @@ import argparse
 import contextlib
 import io
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -39,19 +38,14 @@ from emulant_apps.lensing.nbody.lightcone import LAYOUTS, simulate_planes
 from emulant_apps.molecules import games
 from emulant_apps.records import HybridImputer
 from emulant_apps.records import train as records_train
-from molecules_prototypes import cuts, join
+from molecules_prototypes import Pieces
 from pages import insert
+from records_scale import patients
+from timing import seconds
 
 STEPS = 12
 TEMPERATURES = (2.0, 2.26918531421302, 2.6)
 Row = tuple[str, ...]
-
-
-def seconds(work: Callable[[], object]) -> float:
-    """Return the processor's seconds of ``work``."""
-    started = time.process_time()
-    work()
-    return time.process_time() - started
 
 
 class Operations(TorchDispatchMode):
@@ -213,42 +207,16 @@ def drawing() -> list[Row]:
     drawn: list[str] = []
     ours = seconds(lambda: drawn.extend(emulator.sample(count, 0).strings))
     valid = len({text for text in drawn if molecules.decoding.is_molecule(text)})
-    mutants: list[str | None] = []
-    theirs = seconds(lambda: mutants.extend(_recombined(count)))
-    made = len({text for text in mutants if text})
+    pieces, rng, mutants = Pieces(0), numpy_rng(0, "mutants"), set[str]()
+    some = molecules.corpus.test_set()[:count]
+    theirs = seconds(lambda: mutants.update(x for s in some for x in pieces.mutants(s, 1, rng)))
+    made = len(mutants)
     row("molecules, different ones", valid / ours, "BRICS recombination", made / theirs)
-    x = _patients(1000, 20)
+    x = patients(1000, 20)[0]
     ours = seconds(lambda: HybridImputer(random_state=0).fit_transform(x))
     theirs = seconds(lambda: IterativeImputer(random_state=0).fit_transform(x))
     row("records, tables of 1,000 × 20 imputed", 1 / ours, "IterativeImputer", 1 / theirs)
     return rows
-
-
-def _recombined(count: int) -> list[str | None]:
-    """Return molecules of pieces of training molecules, joined at bonds of one kind."""
-    rng = numpy_rng(0, "recombined")
-    pieces: dict[tuple[str, str], list[str]] = {}
-    for smiles in molecules.corpus.training_set()[:1000]:
-        for piece, own, other in cuts(smiles):
-            pieces.setdefault((own, other), []).append(piece)
-    kinds = [kind for kind in pieces if kind[::-1] in pieces]
-    found = []
-    for _ in range(count):
-        kind = kinds[int(rng.integers(len(kinds)))]
-        first, second = pieces[kind], pieces[kind[::-1]]
-        found.append(
-            join(first[int(rng.integers(len(first)))], second[int(rng.integers(len(second)))])
-        )
-    return found
-
-
-def _patients(rows: int, columns: int) -> np.ndarray:
-    rng = numpy_rng(0, "cost", rows, columns)
-    x = rng.normal(size=(rows, 5)) @ rng.normal(size=(5, columns)) + rng.normal(
-        size=(rows, columns)
-    )
-    x[rng.random(x.shape) < 0.2] = np.nan
-    return x
 
 
 def growth() -> list[Row]:
@@ -275,12 +243,12 @@ def growth() -> list[Row]:
         (
             "records impute, rows",
             (500, 1000, 2000),
-            lambda n: HybridImputer(random_state=0).fit(_patients(n, 20)),
+            lambda n: HybridImputer(random_state=0).fit(patients(n, 20)[0]),
         ),
         (
             "records impute, columns",
             (10, 20, 40),
-            lambda d: HybridImputer(random_state=0).fit(_patients(1000, d)),
+            lambda d: HybridImputer(random_state=0).fit(patients(1000, d)[0]),
         ),
         (
             "certify, rows",

@@ -8,6 +8,7 @@ EMULANT_SCHEDULER names.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import warnings
@@ -75,7 +76,8 @@ def chunked_map(
     Raises
     ------
     InputError
-        A worker process was killed, most likely for want of memory; or the scheduler does not
+        ``function`` raised it: that of the first chunk that did, whichever worker was faster; a
+        worker process was killed, most likely for want of memory; or the scheduler does not
         answer, see :func:`~emulant.cluster.cluster_map`.
 
     Examples
@@ -136,7 +138,13 @@ def _spread(
             )  # of an interrupted map
             # max_nbytes: no memory maps, so that arguments are writable as they are with 1 worker
             pool = joblib.Parallel(processes, return_as="generator", max_nbytes=None)
-            yield from pool(joblib.delayed(function)(*job) for job in jobs)
+            with _interrupts_later():  # the call starts the processes
+                told = pool(joblib.delayed(_told)(function, *job) for job in jobs)
+            with contextlib.closing(told):
+                for result in told:
+                    if isinstance(result, InputError):
+                        raise result
+                    yield result
         finished = True
     except TerminatedWorkerError as error:
         raise InputError(
@@ -146,6 +154,35 @@ def _spread(
     finally:
         if not finished:  # an error or Ctrl-C: nobody waits for the rest
             get_reusable_executor().shutdown(wait=True, kill_workers=True)
+
+
+def _told(
+    function: Callable[[int, int, int], Result], start: int, size: int, seed: int
+) -> Result | InputError:
+    """Return what ``function`` returns, or the user's mistake that it found, to wait its turn."""
+    try:
+        return function(start, size, seed)
+    except InputError as error:
+        return error
+
+
+@contextlib.contextmanager
+def _interrupts_later() -> Iterator[None]:
+    """Hold back Ctrl-C here, and for good in processes started meanwhile, which inherit the mask.
+
+    A worker ignores it from :func:`_leave_interrupts_to_the_parent` on, but not while it starts.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    from multiprocessing import resource_tracker  # for POSIX alone
+
+    resource_tracker.ensure_running()  # or the pool starts it, which unblocks Ctrl-C for good
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _leave_interrupts_to_the_parent() -> None:

@@ -61,11 +61,14 @@ def test_progress_counts_items() -> None:
 
 def test_a_users_mistake_in_a_worker_stays_one() -> None:
     def fail(start: int, *_: int) -> None:
-        raise InputError(f"states.npz: row {start} is not ±1")
+        if start == 1:  # the worker that is to be named is the slower one
+            time.sleep(0.5)
+        if start:
+            raise InputError(f"states.npz: row {start} is not ±1")
 
     for workers in (1, 2):
-        with pytest.raises(InputError, match="row 0 is not"):
-            chunked_map(fail, count=2, chunk=1, seed=0, workers=workers)
+        with pytest.raises(InputError, match="row 1 is not"):
+            chunked_map(fail, count=3, chunk=1, seed=0, workers=workers)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")

@@ -81,6 +81,15 @@ def test_what_is_not_one_s_own_is_refused(tmp_path: Path) -> None:
         list(each_part(tmp_path / "full"))
 
 
+def test_a_directory_named_as_a_file_is_a_slip(tmp_path: Path) -> None:
+    with (
+        pytest.raises(InputError, match=r"name one without '\.H5'"),
+        Parts(tmp_path / "maps.H5", ".h5", made()),
+    ):
+        pass
+    assert not list(tmp_path.iterdir())
+
+
 def test_two_processes_do_not_write_one_directory(tmp_path: Path) -> None:
     with Parts(tmp_path / "out", ".npz", made()) as parts:
         parts.add(partial(write, value=0), 2)

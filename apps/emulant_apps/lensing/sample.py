@@ -371,11 +371,10 @@ def run(config: SampleConfig) -> int:
                 progress.advance(config.count)
             maps = joined(drawn)
             write_maps(config.out, replace(maps, provenance=made))
-            extrapolated, told = bool(maps.notes["extrapolated"]), maps_table(maps)
+            told = maps_table(maps)
         else:
-            extrapolated = not all(emulator.model.knows(*pair) for pair in pairs)
             told = _in_parts(emulator, config, pairs, made, progress)
-    if extrapolated:
+    if not all(emulator.model.knows(*pair) for pair in pairs):
         sys.stderr.write(
             "warning: a cosmology lies outside the trained ones: the maps are extrapolated\n"
         )

@@ -26,7 +26,6 @@ from emulant_apps.molecules.decoding import (
     Choice,
     Drawn,
     Mode,
-    first_chunk,
     in_chunks,
     until_molecules,
 )
@@ -92,15 +91,14 @@ class CharEmulator:
         InputError
             The temperature is 0: there would be one string only.
         """
-        first = first_chunk(start)
         mode = mode or Mode(temperature=1.0)
         if not mode.temperature > 0:
             raise InputError(
                 "--temperature: must be above 0 for a char-RNN, which would say one and the same "
                 "string; 1 is its own law"
             )
-        work = partial(_new, self.model, mode, seed, first)
-        return in_chunks(work, count, seed, workers, progress)
+        work = partial(_new, self.model, mode, seed)
+        return in_chunks(work, count, seed, workers, progress, start)
 
     def draw(self, count: int, rng: torch.Generator, mode: Mode) -> Drawn:
         """Return ``count`` new strings of one stream of chance."""
@@ -160,12 +158,10 @@ def token_scores(
     return found
 
 
-def _new(
-    model: CharModel, mode: Mode, seed: int, before: int, chunk: int, size: int, unused: int
-) -> Drawn:
+def _new(model: CharModel, mode: Mode, seed: int, chunk: int, size: int, unused: int) -> Drawn:
     """Return one chunk of new strings."""
     del size, unused
-    rng = torch_rng(seed, "molecules char-rnn sample", before + chunk)
+    rng = torch_rng(seed, "molecules char-rnn sample", chunk)
     with evaluating(model.rnn), one_thread():
         return _said(model, CHUNK, mode, rng)
 

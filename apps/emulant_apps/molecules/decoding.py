@@ -32,7 +32,6 @@ __all__ = [
     "Choice",
     "Drawn",
     "Mode",
-    "first_chunk",
     "in_chunks",
     "is_molecule",
     "joined",
@@ -175,20 +174,19 @@ def joined(parts: Sequence[Drawn], count: int | None = None) -> Drawn:
     )
 
 
-def first_chunk(start: int) -> int:
-    """Return the chunk that begins with string number ``start``, a multiple of CHUNK."""
-    if start % CHUNK:
-        raise ValueError(f"'start' must be a multiple of {CHUNK}, got {start}")
-    return start // CHUNK
-
-
 def in_chunks(
     work: Callable[[int, int, int], Drawn],
     count: int,
     seed: int,
     workers: int | None,
     progress: Callable[[int, int], None] | None,
+    start: int,
 ) -> Drawn:
-    """Return the first ``count`` strings of chunks, each of which ``work`` draws whole."""
-    chunks = chunked_map(work, math.ceil(count / CHUNK), 1, seed, workers, progress)
-    return joined(chunks, count)
+    """Return ``count`` strings, from number ``start`` on, of chunks that ``work`` draws whole.
+
+    ``start`` is a multiple of CHUNK; ``work`` is given the number of its chunk first.
+    """
+    if start % CHUNK:
+        raise ValueError(f"'start' must be a multiple of {CHUNK}, got {start}")
+    first, chunks = start // CHUNK, math.ceil(count / CHUNK)
+    return joined(chunked_map(work, chunks, 1, seed, workers, progress, first), count)

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -122,16 +123,13 @@ def _judged(
     return _summed([part["funnel"] for part in parts.listed])
 
 
-def _summed(records: list[dict[str, dict[str, int] | int]]) -> Funnel:
-    """Return the funnels of all parts as one."""
-    totals: dict[str, Counter[str]] = {"rejected": Counter(), "noted": Counter()}
-    total = 0
-    for record in records:
-        total += int(record["total"])  # type: ignore[arg-type] # a number, as plain() wrote it
-        for name, counter in totals.items():
-            counter.update(record[name])  # type: ignore[arg-type] # a mapping of numbers
-    ordered = {
-        name: {check: counter[check] for check in CHECKS if check in counter}
-        for name, counter in totals.items()
-    }
-    return Funnel(total, ordered["rejected"], ordered["noted"])
+def _summed(records: list[dict[str, Any]]) -> Funnel:
+    """Return the funnels of all parts, as :func:`~emulant.store.plain` wrote them, as one."""
+
+    def of(name: str) -> dict[str, int]:
+        counter: Counter[str] = Counter()
+        for record in records:
+            counter.update(record[name])
+        return {check: counter[check] for check in CHECKS if check in counter}
+
+    return Funnel(sum(record["total"] for record in records), of("rejected"), of("noted"))

@@ -30,7 +30,6 @@ from emulant_apps.molecules.decoding import (
     Choice,
     Drawn,
     Mode,
-    first_chunk,
     in_chunks,
     is_molecule,
     joined,
@@ -88,8 +87,8 @@ class Emulator:
             Properties in the order of :data:`~.targets.TARGETS`, (5,) for all strings or
             (count, 5), NaN where nothing is asked.
         """
-        work = partial(_of_prior, self.model, mode or Mode(), seed, first_chunk(start), asked)
-        return in_chunks(work, count, seed, workers, progress)
+        work = partial(_of_prior, self.model, mode or Mode(), seed, start // CHUNK, asked)
+        return in_chunks(work, count, seed, workers, progress, start)
 
     def analogues(
         self,
@@ -162,14 +161,14 @@ def _of_prior(
     size: int,
     unused: int,
 ) -> Drawn:
-    """Return the strings of one chunk of the prior."""
+    """Return the strings of one chunk of the prior; rows asked begin with those of ``first``."""
     del size, unused
-    rng = torch_rng(seed, "molecules sample", first + chunk)
+    rng = torch_rng(seed, "molecules sample", chunk)
     with evaluating(model.vae), one_thread():
         if mode.prior == "normal" or model.codes is None:
             z = model.vae.prior.draw(CHUNK, rng)
         else:
-            z = model.codes.draw(CHUNK, rng, _of_chunk(asked, chunk), mode.guidance)
+            z = model.codes.draw(CHUNK, rng, _of_chunk(asked, chunk - first), mode.guidance)
         return _said(model, z, mode, rng)
 
 

@@ -33,7 +33,7 @@ HELD_OUT = 0.3
 """Share of the patients that the generator never sees; the certificate is judged on them."""
 FEWEST = 60
 BYTES = 400.0
-"""That a synthetic cell takes at most, with its certificate; measured."""
+"""That a synthetic cell takes at most, with its certificate; measured (150) and rounded up."""
 PRIVATE = Recipe(hidden=(), codes=4, steps=300, rate=1e-2)
 """How it is trained with privacy: few numbers to learn, for the noise grows with their number."""
 

@@ -11,7 +11,7 @@ from typing import Any
 from emulant.errors import InputError
 from emulant.store.arrays import load_arrays
 from emulant.store.hashing import hash_file
-from emulant.store.parts import PARTS, each_part, is_parts
+from emulant.store.parts import each_part, is_parts, list_of_parts
 from emulant.store.provenance import Provenance, plain
 from emulant.store.tensors import load_tensors
 from emulant.store.text import read_json
@@ -100,9 +100,12 @@ def _describe_tensors(file: Path) -> dict[str, Any]:
 
 
 def _describe_signed(file: Path, sign: Sign) -> dict[str, Any]:
-    data = file.read_bytes()
-    whole = data.startswith(sign.start) and data.endswith(sign.end) and not len(data) % sign.block
-    if not whole:
+    size = file.stat().st_size
+    with file.open("rb") as opened:
+        start = opened.read(len(sign.start))
+        opened.seek(max(0, size - len(sign.end)))
+        end = opened.read(len(sign.end))
+    if start != sign.start or end != sign.end or size % sign.block:
         raise InputError(f"{file}: is truncated, damaged, or no {file.suffix}; take an intact copy")
     return {"kind": sign.kind}
 
@@ -120,12 +123,11 @@ def _describe_json(file: Path) -> dict[str, Any]:
 
 
 def _describe_parts(directory: Path) -> dict[str, Any]:
-    files = list(each_part(directory))
-    record = read_json(directory / PARTS)
+    record = list_of_parts(directory)
     return {
         "directory": directory.name,
         "kind": "results in parts",
-        "parts": len(files),
+        "parts": sum(1 for _ in each_part(directory)),
         "count": record["count"],
         "provenance": record["provenance"],
     }

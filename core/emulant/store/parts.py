@@ -10,6 +10,7 @@ names that begin with an underscore.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -19,17 +20,20 @@ from numpy.typing import NDArray
 
 from emulant.errors import InputError
 from emulant.store.arrays import load_arrays, save_arrays
-from emulant.store.atomic import explain, new_directory
+from emulant.store.atomic import new_directory
 from emulant.store.hashing import hash_file
+from emulant.store.lock import locked
 from emulant.store.provenance import Provenance, plain
 from emulant.store.text import read_json, write_json
 
-__all__ = ["PARTS", "Parts", "each_part", "hash_parts", "is_parts"]
+__all__ = ["Parts", "each_part", "hash_parts", "is_parts", "list_of_parts"]
 
 PARTS = "_parts.json"
 BEGUN = "_begun.npz"
 LOCK = "_begun.lock"
 SCHEMA = "emulant parts 1"
+OF_FILES = {".csv", ".fits", ".h5", ".hdf5", ".npy", ".npz", ".parquet", ".sdf", ".smi", ".tsv"}
+"""Endings that a person gives to files, so that a directory of such a name is a slip."""
 
 
 class Parts:
@@ -44,7 +48,8 @@ class Parts:
     Raises
     ------
     InputError
-        The directory holds something else, or another process is at work there.
+        The directory holds something else, is named as a file, or another process is at work
+        there.
     """
 
     def __init__(self, out: Path, suffix: str, made: Provenance) -> None:
@@ -59,24 +64,17 @@ class Parts:
         return sum(part["count"] for part in self.listed)
 
     def __enter__(self) -> Parts:
-        import filelock  # here: readers need no lock
-
+        if self.out.suffix.lower() in OF_FILES:
+            raise InputError(
+                f"{self.out}: parts go to a directory; name one without '{self.out.suffix}'"
+            )
         begun, done = self.out / BEGUN, self.out / PARTS
         if not begun.exists() and not done.exists():
             new_directory(self.out, overwrite=not _foreign(self.out))
-        try:
-            self.lock = filelock.FileLock(self.out / LOCK, blocking=False)
-            self.lock.acquire()
-        except filelock.Timeout as error:
-            raise InputError(
-                f"{self.out}: another process is at work there; wait for its end, or name another "
-                "directory"
-            ) from error
-        except OSError as error:
-            raise explain(self.out, error) from error
-        try:
+        with contextlib.ExitStack() as held:
+            held.enter_context(locked(self.out, LOCK))
             if done.exists():  # then there is nothing left to do
-                record = read_json(done)
+                record = list_of_parts(self.out)
                 self._require_own(record["provenance"])
                 self.listed = record["parts"]
             elif begun.exists():
@@ -85,14 +83,11 @@ class Parts:
                 self.listed, self.state = list(found.attributes["parts"]), found.arrays
             else:
                 self._note()
-        except BaseException:
-            self.__exit__()
-            raise
+            self.held = held.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.lock.release()
-        (self.out / LOCK).unlink(missing_ok=True)
+        self.held.close()
 
     def add(
         self,
@@ -146,6 +141,29 @@ def hash_parts(path: str | os.PathLike[str]) -> str:
     return hash_file(Path(path) / PARTS if is_parts(path) else path)
 
 
+def list_of_parts(directory: Path) -> dict[str, Any]:
+    """Return the list of a complete directory: its ``parts``, ``count`` and ``provenance``.
+
+    Raises
+    ------
+    InputError
+        The work is not at its end, or the list is damaged.
+    """
+    if not (directory / PARTS).is_file():
+        raise InputError(
+            f"{directory}: is not complete; repeat the command that began it, which goes on"
+            if is_parts(directory)
+            else f"{directory}: is no directory of parts: it has no {PARTS}"
+        )
+    record = read_json(directory / PARTS)
+    if not _is_list(record):
+        raise InputError(
+            f"{directory / PARTS}: is damaged, or no list of parts; take an intact copy"
+        )
+    found: dict[str, Any] = record
+    return found
+
+
 def each_part(directory: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield the parts of a directory in their order, each verified when its turn comes.
 
@@ -155,21 +173,16 @@ def each_part(directory: str | os.PathLike[str]) -> Iterator[Path]:
         The work is not at its end, a part is missing or changed, or the list is damaged.
     """
     place = Path(directory)
-    if not (place / PARTS).is_file():
-        raise InputError(
-            f"{place}: is not complete; repeat the command that began it, which goes on"
-            if is_parts(place)
-            else f"{place}: is no directory of parts: it has no {PARTS}"
-        )
-    record = read_json(place / PARTS)
-    listed = record.get("parts") if isinstance(record, dict) else None
-    if not isinstance(listed, list) or not all(_is_entry(entry) for entry in listed):
-        raise InputError(f"{place / PARTS}: is damaged, or no list of parts; take an intact copy")
-    for entry in listed:
+    for entry in list_of_parts(place)["parts"]:
         part = place / entry["name"]
         if hash_file(part) != entry["hash"]:
             raise InputError(f"{part}: is damaged: its hash is not that of {PARTS}")
         yield part
+
+
+def _is_list(record: Any) -> bool:
+    named = isinstance(record, dict) and {"parts", "count", "provenance"} <= set(record)
+    return named and isinstance(record["parts"], list) and all(map(_is_entry, record["parts"]))
 
 
 def _is_entry(entry: Any) -> bool:

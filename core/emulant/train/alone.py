@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from emulant.errors import InputError
+from emulant.store.lock import locked
 
 __all__ = ["alone"]
 
@@ -51,8 +52,6 @@ def alone(train: Callable[[C], R]) -> Callable[[C], R]:
 
     @functools.wraps(train)
     def guarded(config: C) -> R:
-        import filelock  # here: the help of commands need not wait
-
         if os.environ.get("RANK", "0") != "0":
             return train(config)
         made = not config.out.exists()
@@ -61,22 +60,10 @@ def alone(train: Callable[[C], R]) -> Callable[[C], R]:
                 f"{config.out}: holds files already; name another directory, or add --resume"
             )
         try:
-            config.out.mkdir(parents=True, exist_ok=True)
-            lock = filelock.FileLock(config.out / LOCK, blocking=False)
-            lock.acquire()
-        except filelock.Timeout as error:
-            raise InputError(
-                f"{config.out}: another process is at work there; wait for its end, or name "
-                "another directory"
-            ) from error
-        except OSError as error:
-            raise InputError(f"{config.out}: cannot write: {error.strerror}") from error
-        try:
-            return train(config)
+            with locked(config.out, LOCK):
+                return train(config)
         finally:
-            lock.release()
-            (config.out / LOCK).unlink(missing_ok=True)
-            if made and not any(config.out.iterdir()):
+            if made and config.out.is_dir() and not any(config.out.iterdir()):
                 config.out.rmdir()  # nothing came of it
 
     return guarded
