@@ -6,7 +6,7 @@
 
 ``--data`` holds support2_dev.csv.gz, heart_cleveland.csv and heart_hungarian.csv; tables that are
 not there are left out, and the table says so. A run goes on where an earlier one stopped; what a
-method found is void once its own code or settings have changed.
+method found is void once its own code or settings, the table or the mask have changed.
 
 Each judgement draws a new mask (records_worlds.py) and a new split: 80 % of the rows are learned
 from, the hidden cells of the other 20 % are judged, in units of the column's standard deviation.
@@ -37,6 +37,7 @@ from sklearn.impute import IterativeImputer, KNNImputer, SimpleImputer
 from sklearn.linear_model import BayesianRidge
 
 from emulant.rng import derive, numpy_rng
+from emulant.store.hashing import hash_arrays
 from emulant.tables import markdown
 from emulant_apps.records import (
     GAINImputer,
@@ -122,14 +123,27 @@ def _is_text(node: ast.stmt) -> bool:
     )
 
 
+def world(
+    x: Array, name: str, mechanism: str, rate: float, repeat: int
+) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+    """Return which cells are hidden, and an order of the rows, the judged ones last."""
+    rng = numpy_rng(1, "imputation", name, mechanism, round(100 * rate), repeat)
+    hidden = hide(x, mechanism, rate, rng)
+    return hidden, rng.permutation(len(x))
+
+
+def data_of(x: Array, name: str, mechanism: str, rate: float, repeat: int) -> str:
+    """Return a hash of a table, of what is hidden in it and of what is judged."""
+    hidden, order = world(x, name, mechanism, rate, repeat)
+    return hash_arrays({"x": x, "hidden": hidden, "order": order})[7:19]
+
+
 def judge(
     x: Array, name: str, mechanism: str, rate: float, repeat: int, method: str
 ) -> dict[str, Any]:
     """Return the error of one method in one cell, and its coverage where it gives intervals."""
     key = (name, mechanism, round(100 * rate), repeat)
-    rng = numpy_rng(1, "imputation", *key)
-    hidden = hide(x, mechanism, rate, rng)
-    order = rng.permutation(len(x))
+    hidden, order = world(x, name, mechanism, rate, repeat)
     train, test = order[: int(0.8 * len(x))], order[int(0.8 * len(x)) :]
     masked = np.where(hidden, np.nan, x)
     kept = (~np.isnan(masked[train])).sum(0) >= 5
@@ -148,7 +162,7 @@ def judge(
     record = {
         "table": name, "mechanism": mechanism, "rate": rate, "repeat": repeat, "method": method,
         "nrmse": float(np.sqrt(np.mean(wrong**2))), "seconds": round(seconds, 2),
-        "code": code_of(method),
+        "code": code_of(method), "data": data_of(x, name, mechanism, rate, repeat),
     }  # fmt: skip
     if method == "hybrid":
         low, high = imputer.intervals((masked[test] - mean) / sd)
@@ -160,10 +174,10 @@ def judge(
 
 def show(records: list[dict[str, Any]], methods: Sequence[str], docs: Path | None) -> None:
     """Print the tables, and put them into ``docs``."""
-    found: dict[tuple[str, str, float], dict[str, dict[int, float]]] = {}
+    found: dict[tuple[str, str, float], dict[str, dict[tuple[int, str], float]]] = {}
     for r in records:
         cell = found.setdefault((r["table"], r["mechanism"], r["rate"]), {})
-        cell.setdefault(r["method"], {})[r["repeat"]] = r["nrmse"]
+        cell.setdefault(r["method"], {})[r["repeat"], r["data"]] = r["nrmse"]
     names = list(dict.fromkeys(r["table"] for r in records))
     rows, errors, rivals = [], [], [m for m in methods if m != "hybrid"]
     for name in names:
@@ -250,17 +264,19 @@ def main() -> None:
     options = parser.parse_args()
     lines = options.out.read_text().splitlines() if options.out.exists() else []
     code = {m: code_of(m) for m in METHODS}
-    records = [r for r in map(json.loads, lines) if r.get("code") == code[r["method"]]]
-    done = {tuple(r[k] for k in KEY) for r in records}
+    valid = [r for r in map(json.loads, lines) if r.get("code") == code[r["method"]]]
+    records = {tuple(r[k] for k in KEY): r for r in valid}
     worlds = development if options.development else tables
     for key, x in _wanted({} if options.show else worlds(options.data), options):
-        if key in done or time.process_time() > options.seconds:
+        if key in records and records[key].get("data") == data_of(x, *key[:-1]):
             continue
-        records.append(judge(x, *key))
+        if time.process_time() > options.seconds:
+            continue
+        records[key] = judge(x, *key)
         with options.out.open("a") as file:
-            file.write(json.dumps(records[-1]) + "\n")
+            file.write(json.dumps(records[key]) + "\n")
     if {"hybrid"} < set(options.methods):
-        show(records, options.methods, options.docs)
+        show(list(records.values()), options.methods, options.docs)
 
 
 KEY = ("table", "mechanism", "rate", "repeat", "method")

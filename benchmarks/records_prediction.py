@@ -22,15 +22,17 @@ import argparse
 import json
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import t as student
 
 from emulant.rng import derive, numpy_rng
+from emulant.tables import markdown
 from emulant_apps.records import ACGANClassifier
 from emulant_apps.records.config import PrepareConfig
 from emulant_apps.records.contracts.folds import out_of_fold
@@ -39,6 +41,7 @@ from emulant_apps.records.evaluate import Judged, judged
 from emulant_apps.records.metrics import auc, scores
 from emulant_apps.records.pipeline import classifier, problem
 from emulant_apps.records.prepare import run as prepare
+from pages import write_block
 
 Array = NDArray[np.float64]
 Done = set[tuple[str, str, int | None]]
@@ -252,43 +255,57 @@ def _few(model: str, x: Array, y: Array, rest: Array, nominal: list[int], seed: 
     return fitted.fit(x, y, rest) if model == "acgan, semi-supervised" else fitted.fit(x, y)
 
 
-def show(records: list[dict[str, Any]]) -> None:
-    """Print a row a task and model; repeats as mean and standard error, pairs with intervals."""
-    for task in dict.fromkeys(r["task"] for r in records):
-        own = [r for r in records if r["task"] == task]
-        print(
-            f"\n| {task} | AUC | accuracy | average precision | Brier | slope | ECE | runs |\n"
-            "|---|---|---|---|---|---|---|---|"
-        )
-        for model in dict.fromkeys(r["model"] for r in own):
-            rows = [r for r in own if r["model"] == model]
-            cells = []
-            for k in ("auc", "accuracy", "average_precision", "brier", "slope", "ece"):
-                if k not in rows[0]:
-                    cells.append("")
-                    continue
-                v = np.array([r[k] for r in rows])
-                tail = (
-                    f" ({rows[0]['auc_low']:.3f} to {rows[0]['auc_high']:.3f})"
-                    if k == "auc" and "auc_low" in rows[0]
-                    else ""
-                )
-                cells.append(
-                    f"{v.mean():.4f}"
-                    + (f" ± {v.std(ddof=1) / np.sqrt(len(v)):.4f}" if len(v) > 1 else tail)
-                )
-            print(f"| {model} | " + " | ".join(cells) + f" | {len(rows)} |")
-        models = list(dict.fromkeys(r["model"] for r in own))
-        by = {m: {r.get("repeat"): r["auc"] for r in own if r["model"] == m} for m in models}
-        for m in models[1:]:
-            shared = [k for k in by[models[0]] if k in by[m] and k is not None]
-            if len(shared) > 1:
-                gap = np.array([by[m][k] - by[models[0]][k] for k in shared])
-                half = 1.96 * gap.std(ddof=1) / np.sqrt(len(gap))
-                print(
-                    f"{m} less {models[0]}, AUC: {gap.mean():+.4f} ± {half:.4f} "
-                    f"(95 %, {len(gap)} pairs)"
-                )
+MARKS: dict[str, Callable[[str], bool]] = {
+    "records real holes": lambda task: task in ("support2", "nhanes", "physionet"),
+    "records wisconsin": lambda task: task == "wisconsin",
+    "records few labels": lambda task: task.startswith("few-labels"),
+}
+"""Tasks by their place in the page."""
+NUMBERS = ("auc", "accuracy", "average_precision", "brier", "slope", "ece")
+HEAD = ("AUC", "accuracy", "average precision", "Brier", "slope", "ECE")
+
+
+def show(records: list[dict[str, Any]], docs: Path | None) -> None:
+    """Print a row a task and model, and put the tables into ``docs``."""
+    for mark, belongs in MARKS.items():
+        tasks = [t for t in dict.fromkeys(r["task"] for r in records) if belongs(t)]
+        if tasks:
+            found = [_table(task, [r for r in records if r["task"] == task]) for task in tasks]
+            write_block(docs, mark, "\n".join(found))
+
+
+def _table(task: str, own: list[dict[str, Any]]) -> str:
+    """Return a row a model, repeats as mean and standard error, and what pairs of repeats say."""
+    models = list(dict.fromkeys(r["model"] for r in own))
+    shown = [k for k in NUMBERS if any(k in r for r in own)]
+    rows = []
+    for model in models:
+        same = [r for r in own if r["model"] == model]
+        rows.append((model, *(_mean(same, k) for k in shown), str(len(same))))
+    head = (task, *(HEAD[NUMBERS.index(k)] for k in shown), "runs")
+    by = {m: {r.get("repeat"): r["auc"] for r in own if r["model"] == m} for m in models}
+    pairs = ""
+    for m in models[1:]:
+        shared = [k for k in by[models[0]] if k in by[m] and k is not None]
+        if len(shared) > 1:
+            gap = np.array([by[m][k] - by[models[0]][k] for k in shared])
+            half = student.ppf(0.975, len(gap) - 1) * gap.std(ddof=1) / np.sqrt(len(gap))
+            pairs += (
+                f"- {m} less {models[0]}, AUC: {gap.mean():+.4f} ± {half:.4f} "
+                f"(95 %, {len(gap)} pairs)\n"
+            )
+    return markdown(head, rows) + ("\n" + pairs if pairs else "")
+
+
+def _mean(rows: list[dict[str, Any]], name: str) -> str:
+    values = np.array([r[name] for r in rows if name in r])
+    if not len(values):
+        return ""
+    if len(values) > 1:
+        return f"{values.mean():.4f} ± {values.std(ddof=1) / np.sqrt(len(values)):.4f}"
+    if name == "auc" and "auc_low" in rows[0]:
+        return f"{values[0]:.4f} ({rows[0]['auc_low']:.3f} to {rows[0]['auc_high']:.3f})"
+    return f"{values[0]:.4f}"
 
 
 def main() -> None:
@@ -303,6 +320,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="results, a line a model")
     parser.add_argument("--repeats", type=int, default=10)
     parser.add_argument("--models", nargs="+", default=["logistic", "boosting", "blend"])
+    parser.add_argument("--docs", type=Path, default=None, help="page that gets the tables")
     options = parser.parse_args()
     lines = options.out.read_text().splitlines() if options.out.exists() else []
     records = [json.loads(text) for text in lines]
@@ -331,7 +349,7 @@ def main() -> None:
             records.append(record)
             file.write(json.dumps(record) + "\n")
             file.flush()
-    show(records)
+    show(records, options.docs)
 
 
 if __name__ == "__main__":
