@@ -34,6 +34,7 @@ from emulant_apps.lensing.maps import Maps, degraded
 from emulant_apps.lensing.sample import Emulator, joined
 from emulant_apps.lensing.theory.convergence import Convergence
 from emulant_apps.lensing.theory.cosmology import Cosmology
+from emulant_apps.lensing.train import SKEWNESS
 from emulant_apps.lensing.validate import Rows, certificate, held_out, rows_of
 from pages import write_block
 
@@ -81,15 +82,16 @@ def cell(found: Certificate, name: str, kept: Callable[[str], bool], scale: floa
     return f"{mark} {text} ({worst.label})"
 
 
-def baseline(truth: Maps, count: int, seed: int, skewed: bool) -> Maps:
-    """Return random fields at the cosmologies of truth."""
+def baseline(truth: Maps, count: int, seed: int, skewness: float) -> Maps:
+    """Return random fields at the cosmologies of truth; those of ``skewness`` 0 are Gaussian."""
     pairs = np.unique(np.stack(truth.known_cosmologies("truth"), axis=1), axis=0)
     maps = []
     for k, (m, s) in enumerate(pairs.tolist()):
         spectrum = Convergence(Cosmology(m, s)).spectrum
         sky = RandomSky(truth.patch, spectrum)
-        if skewed:
-            sky = RandomSky(truth.patch, spectrum, lognormal_shift(math.sqrt(sky.variance)))
+        if skewness:
+            shift = lognormal_shift(math.sqrt(sky.variance), skewness)
+            sky = RandomSky(truth.patch, spectrum, shift)
         maps.append(sky.draw(count, numpy_rng(seed, "lensing baseline", k)))
     return Maps(
         np.concatenate(maps),
@@ -102,10 +104,11 @@ def baseline(truth: Maps, count: int, seed: int, skewed: bool) -> Maps:
 
 def emulated(directory: Path | None, truth: Maps, count: int, seed: int) -> Maps:
     """Return the emulator's maps at the cosmologies of truth."""
-    emulator = Emulator.pretrained() if directory is None else Emulator.load(directory)
+    n = truth.patch.n
+    emulator = Emulator.pretrained(n) if directory is None else Emulator.load(directory)
     pairs = np.unique(np.stack(truth.known_cosmologies("truth"), axis=1), axis=0)
     return joined(
-        [emulator.sample(m, s, count, seed=seed + k) for k, (m, s) in enumerate(pairs.tolist())]
+        [emulator.sample(m, s, count, n, seed + k) for k, (m, s) in enumerate(pairs.tolist())]
     )
 
 
@@ -126,11 +129,12 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=400)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--model", type=Path, action="append", default=[])
+    parser.add_argument("--pixels", type=int, choices=tuple(SKEWNESS), default=PIXELS)
     parser.add_argument("--markdown", type=Path)
     parser.add_argument("--certificate", type=Path)
     asked = parser.parse_args()
     truth = held_out(read_maps(asked.truth))
-    truth = degraded(truth, max(1, truth.patch.n // PIXELS))
+    truth = degraded(truth, max(1, truth.patch.n // asked.pixels))
     true = rows_of(truth)
     boxes = len(np.unique(true.units))
     pairs = len(np.unique(true.pairs, axis=0))
@@ -139,8 +143,8 @@ def main() -> None:
     }
     for directory in asked.model:
         makers[directory.name] = lambda d=directory: emulated(d, truth, asked.count, asked.seed)
-    makers["lognormal"] = lambda: baseline(truth, asked.count, asked.seed, True)
-    makers["Gaussian"] = lambda: baseline(truth, asked.count, asked.seed, False)
+    for name, skewness in (("lognormal", SKEWNESS[asked.pixels]), ("Gaussian", 0.0)):
+        makers[name] = lambda s=skewness: baseline(truth, asked.count, asked.seed, s)
     table = []
     for name, make in makers.items():
         maps = make()
@@ -160,15 +164,16 @@ def main() -> None:
         if key in made
     )
     models = "".join(f" --model runs/{directory.name}" for directory in asked.model)
+    pixels = "" if asked.pixels == PIXELS else f" --pixels {asked.pixels}"
     text = (
         f"`emulant lensing simulate {words} --out truth.h5`, then "
         "`python benchmarks/lensing_accuracy.py --truth truth.h5 "
-        f"--count {asked.count}{models}`\n\n"
+        f"--count {asked.count}{pixels}{models}`\n\n"
         f"{asked.count} maps at each of {pairs} cosmologies never trained on, against {len(truth)} "
         f"true maps of {boxes} boxes. ✓ within tolerance, ✗ outside, ? too few boxes to tell.\n\n"
         + markdown(("row", *COLUMNS, "W₁ / σ"), table)
     )
-    write_block(asked.markdown, "accuracy", text)
+    write_block(asked.markdown, f"accuracy{pixels.removeprefix(' --pixels')}", text)
 
 
 def _row(name: str, found: Certificate) -> list[str]:

@@ -156,7 +156,7 @@ class SampleConfig:
     """Pixels along a side; any number, without seams."""
     degrees: float | None = None
     """Side of a map, degrees. Default: --size pixels of the trained size, 4.7 arcmin; --size 128
-    --degrees 5 asks for pixels of 2.3 arcmin, which need weights of their own."""
+    --degrees 5 asks for pixels of 2.3 arcmin, for which there are other weights."""
     periodic: bool = False
     """Draw maps that wrap around, instead of patches of a larger sky."""
     noise: float = 0.0

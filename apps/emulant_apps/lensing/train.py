@@ -68,7 +68,7 @@ from emulant_apps.lensing.transport import (
     MapFeatures,
 )
 
-__all__ = ["PRESETS", "Recipe", "calibrated_filter", "run", "train"]
+__all__ = ["PRESETS", "SKEWNESS", "Recipe", "calibrated_filter", "run", "train"]
 
 SKEWNESS = {64: 1.2, 128: 1.4}
 """Of the lognormal fields, by pixels on five degrees."""
