@@ -1,7 +1,7 @@
 r"""The prototype experiment: whether analogues of an old drug find drugs approved later.
 
     python benchmarks/molecules_prototypes.py [--half development|judging] [--count 500]
-        [--model DIR] [--diversity 2] [--seed 0] [--docs docs/molecules.md]
+        [--model DIR] [--diversity 1] [--seed 0] [--docs docs/molecules.md]
 
 Protocol, after Harel and Radinsky (2018). A *prototype* is a drug first approved before 2000, a
 *follower* of it a drug approved in a later year whose Tanimoto similarity to it (Morgan, radius 2,
@@ -240,7 +240,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--half", choices=("development", "judging"), default="development")
     parser.add_argument("--count", type=int, default=500)
-    parser.add_argument("--diversity", type=float, nargs="+", default=[2.0])
+    parser.add_argument("--diversity", type=float, nargs="+", default=[1.0])
     parser.add_argument("--model", type=Path)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--docs", type=Path)

@@ -239,18 +239,19 @@ def test_a_small_light_cone_has_convergence_of_the_right_size():
 
 
 @pytest.mark.slow
-def test_power_of_light_cones_is_that_of_halofit():
+@pytest.mark.parametrize(("layout", "boxes"), [("draft", 10), ("fine", 5)])
+def test_power_of_light_cones_is_that_of_halofit(layout, boxes):
     """Boxes that did not calibrate the transfer, within their scatter and 5 %."""
     kappa = Convergence(COSMOLOGY)
     patch = Patch(64, 5.0)
     bands = default_bands(patch)
     expected = bands.mean(patch_power(patch, kappa.spectrum))
     ratios = []
-    for seed in range(10):
-        planes = simulate_planes(kappa, LAYOUTS["draft"], 70_000 + seed)
+    for seed in range(boxes):
+        planes = simulate_planes(kappa, LAYOUTS[layout], 70_000 + seed)
         maps = render(
-            planes, transfers(kappa, planes, load_deficits("draft")), patch, 40, seed
+            planes, transfers(kappa, planes, load_deficits(layout)), patch, 40, seed
         ).kappa
         ratios.append(bands.mean(patch.power(maps)).mean(0) / expected)
-    mean, error = np.mean(ratios, axis=0), np.std(ratios, axis=0, ddof=1) / np.sqrt(10)
+    mean, error = np.mean(ratios, axis=0), np.std(ratios, axis=0, ddof=1) / np.sqrt(boxes)
     assert np.all(np.abs(mean - 1) < 2.5 * error + 0.03)
