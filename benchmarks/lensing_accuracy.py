@@ -164,7 +164,9 @@ def main() -> None:
         if key in made
     )
     models = "".join(f" --model runs/{directory.name}" for directory in asked.model)
-    pixels = "" if asked.pixels == PIXELS else f" --pixels {asked.pixels}"
+    pixels, mark = f" --pixels {asked.pixels}", f"accuracy {asked.pixels}"
+    if asked.pixels == PIXELS:
+        pixels, mark = "", "accuracy"
     text = (
         f"`emulant lensing simulate {words} --out truth.h5`, then "
         "`python benchmarks/lensing_accuracy.py --truth truth.h5 "
@@ -173,7 +175,7 @@ def main() -> None:
         f"true maps of {boxes} boxes. ✓ within tolerance, ✗ outside, ? too few boxes to tell.\n\n"
         + markdown(("row", *COLUMNS, "W₁ / σ"), table)
     )
-    write_block(asked.markdown, f"accuracy{pixels.removeprefix(' --pixels')}", text)
+    write_block(asked.markdown, mark, text)
 
 
 def _row(name: str, found: Certificate) -> list[str]:

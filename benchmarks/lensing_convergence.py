@@ -25,7 +25,7 @@ from emulant_apps.lensing.field.extrema import PEAK_EDGES
 from emulant_apps.lensing.files import read_maps
 from emulant_apps.lensing.maps import Maps, degraded
 from emulant_apps.lensing.validate import rows_of
-from lensing_theory import ratios
+from lensing_theory import mean, ratios
 from pages import insert
 
 
@@ -34,11 +34,6 @@ def peaks(maps: Maps) -> NDArray[np.float64]:
     rows = rows_of(maps)
     own = rows.values[:, Layout(maps.patch).slices["peaks"]]
     return np.array([own[rows.units == box].mean(0) for box in np.unique(rows.units)])
-
-
-def mean(found: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the mean over boxes and its standard error."""
-    return found.mean(0), found.std(0, ddof=1) / np.sqrt(len(found))
 
 
 def shown(values: NDArray[np.float64], errors: NDArray[np.float64]) -> list[str]:

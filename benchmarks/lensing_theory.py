@@ -38,6 +38,11 @@ def ratios(maps: Maps) -> tuple[np.ndarray, np.ndarray]:
     return bands.centres, np.array(found)
 
 
+def mean(found: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mean over boxes and its standard error, of (boxes, bins)."""
+    return found.mean(0), found.std(0, ddof=1) / np.sqrt(len(found))
+
+
 def main() -> None:
     """Average and print the tables, one for each number of pixels."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -53,10 +58,10 @@ def main() -> None:
     for factor in (2, 1) if maps.patch.n > 64 else (1,):
         own = degraded(maps, factor)
         ell, found = ratios(own)
-        error = found.std(0, ddof=1) / np.sqrt(len(found))
+        value, error = mean(found)
         head = [f"{own.patch.n}² pixels, ℓ", *(f"{x:.0f}" for x in ell)]
         rows = [
-            ["C / theory", *(f"{x:.3f}" for x in found.mean(0))],
+            ["C / theory", *(f"{x:.3f}" for x in value)],
             ["±", *(f"{x:.3f}" for x in error)],
         ]
         text += markdown(head, rows) + "\n"

@@ -132,9 +132,8 @@ def world(
     return hidden, rng.permutation(len(x))
 
 
-def data_of(x: Array, name: str, mechanism: str, rate: float, repeat: int) -> str:
+def data_of(x: Array, hidden: NDArray[np.bool_], order: NDArray[np.int64]) -> str:
     """Return a hash of a table, of what is hidden in it and of what is judged."""
-    hidden, order = world(x, name, mechanism, rate, repeat)
     return hash_arrays({"x": x, "hidden": hidden, "order": order})[7:19]
 
 
@@ -162,7 +161,7 @@ def judge(
     record = {
         "table": name, "mechanism": mechanism, "rate": rate, "repeat": repeat, "method": method,
         "nrmse": float(np.sqrt(np.mean(wrong**2))), "seconds": round(seconds, 2),
-        "code": code_of(method), "data": data_of(x, name, mechanism, rate, repeat),
+        "code": code_of(method), "data": data_of(x, hidden, order),
     }  # fmt: skip
     if method == "hybrid":
         low, high = imputer.intervals((masked[test] - mean) / sd)
@@ -268,7 +267,7 @@ def main() -> None:
     records = {tuple(r[k] for k in KEY): r for r in valid}
     worlds = development if options.development else tables
     for key, x in _wanted({} if options.show else worlds(options.data), options):
-        if key in records and records[key].get("data") == data_of(x, *key[:-1]):
+        if key in records and records[key].get("data") == data_of(x, *world(x, *key[:-1])):
             continue
         if time.process_time() > options.seconds:
             continue
