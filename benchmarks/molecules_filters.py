@@ -20,12 +20,14 @@ from rdkit.Chem.Scaffolds import MurckoScaffold
 from emulant_apps.molecules import corpus
 from emulant_apps.molecules.assess import DEFAULT_SETS, Chain, assess
 from emulant_apps.molecules.chemistry.properties import synthesis
-from emulant_apps.molecules.sample import CHUNK, Emulator, Mode
+from emulant_apps.molecules.decoding import CHUNK, Mode, Prior
+from emulant_apps.molecules.sample import Emulator
 from pages import write_block
 
 Work = Callable[[Sequence[str]], int]
 """What is timed: it is given strings, and returns how many molecules it dealt with."""
 ROUNDS = 5
+PRIORS: tuple[Prior, ...] = ("language", "flow")
 
 
 def seconds(work: Work, strings: Sequence[str]) -> float:
@@ -65,7 +67,7 @@ def judging(chain: Chain) -> Work:
     return lambda strings: len(assess(strings, chain))
 
 
-def generating(emulator: Emulator) -> Work:
+def generating(emulator: Emulator, mode: Mode) -> Work:
     """Return the drawing and judging of at least as many new molecules as there are strings."""
     drawn = 0
 
@@ -73,7 +75,7 @@ def generating(emulator: Emulator) -> Work:
         nonlocal drawn
         kept = 0
         while kept < len(strings):
-            found = assess(emulator.sample(CHUNK, 0, Mode(), start=drawn).strings, Chain())
+            found = assess(emulator.sample(CHUNK, 0, mode, start=drawn).strings, Chain())
             drawn += CHUNK
             kept += sum(bool(x.smiles) and not {"duplicate", "corpus"} & {*x.failed} for x in found)
         return kept
@@ -95,10 +97,11 @@ def table(count: int) -> list[str]:
     works[
         "naive: RDKit's catalogue of PAINS and BRENK, MCF, properties; no rules, rings, neighbours"
     ] = naive(catalogued)
-    works[
-        "drawn greedily from the shipped weights and judged by the default chain: molecules that "
-        "are valid, different, new"
-    ] = generating(Emulator.pretrained())
+    for prior in PRIORS:
+        works[
+            f"drawn greedily from the {prior} prior of the shipped weights and judged by the "
+            "default chain: molecules that are valid, different, new"
+        ] = generating(Emulator.pretrained(), Mode(prior=prior))
     for work in works.values():
         work(strings[:20])  # what is built once is not timed
     size = count // ROUNDS

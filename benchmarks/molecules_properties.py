@@ -47,9 +47,12 @@ def table(emulator: Emulator, count: int, seed: int, workers: int) -> list[str]:
 
     names = [f"{name}: rank, off" for name in TARGETS]
     lines = [f"| asked | valid | {' | '.join(names)} |", "|---" * (len(names) + 2) + "|"]
-    for guidance in (1.0, 2.0):
+    for guidance in (1.0, 2.0, 3.0):
         got = drawn(targets, Mode(guidance=guidance))
         lines.append(row(f"all five, guidance {guidance:g}", targets, got, scatter))
+    if emulator.language is not None and emulator.model.codes is not None:
+        got = drawn(targets, Mode(prior="flow", guidance=2.0))
+        lines.append(row("all five of the flow prior, guidance 2", targets, got, scatter))
     for k, name in enumerate(TARGETS):
         alone = np.full_like(targets, np.nan)
         alone[:, k] = targets[:, k]

@@ -13,7 +13,7 @@ diversities were chosen, and a judging half, which nothing was chosen on.
 Each method gives ``count`` strings, or molecules, for each prototype:
 
     analogues       codes around the prototype's, with a diversity D, greedy; a row for each D
-    random          strings of the learned prior
+    random          strings of the flow prior
     BRICS           the prototype with one of its two sides of a BRICS bond exchanged for a piece of
                     a training molecule that had the same kind of bond
     neighbours      the nearest molecules of the training corpus
@@ -199,12 +199,13 @@ def table(emulator: Emulator, asked: argparse.Namespace) -> list[str]:
 
         return draw
 
+    flow = Mode(prior="flow")
     methods: dict[str, Callable[[int, Prototype], list[str]]] = {
         f"analogues, D = {diversity:g}": around(diversity) for diversity in asked.diversity
     }
     methods |= {
         "random": lambda k, _: list(
-            emulator.sample(asked.count, asked.seed, Mode(), start=k * wide).strings
+            emulator.sample(asked.count, asked.seed, flow, start=k * wide).strings
         ),
         "BRICS": lambda k, p: pieces.mutants(
             p.drug.flat, asked.count, numpy_rng(asked.seed, "molecules mutants", k)

@@ -18,11 +18,13 @@ from emulant_apps.molecules.sample import Emulator, Mode
 from pages import arguments, write_block
 
 MODES = {
-    "flow prior, greedy": Mode(),
-    "flow prior, T = 0.5": Mode(temperature=0.5),
-    "flow prior, T = 1": Mode(temperature=1.0),
+    "language prior, greedy": Mode(prior="language"),
+    "language prior, beam of 4": Mode(prior="language", beam=4),
+    "language prior, beam of 4, masked": Mode(prior="language", beam=4, masked=True),
+    "flow prior, greedy": Mode(prior="flow"),
+    "flow prior, beam of 4": Mode(prior="flow", beam=4),
+    "flow prior, T = 1": Mode(prior="flow", temperature=1.0),
     "N(0, I), greedy": Mode(prior="normal"),
-    "flow prior, greedy, masked": Mode(masked=True),
 }
 HEAD = (
     "mode", "n", "valid", "unique@1k", "unique@10k", "novelty", "FCD (n)", "SNN", "Frag", "Scaf",
@@ -64,6 +66,8 @@ def modes(emulator: Emulator, asked: argparse.Namespace) -> list[str]:
     )
     lines.append(row("truth against truth, halves", measure(half, rest, training, asked.fcd)))
     for name, mode in MODES.items():
+        if mode.prior == "language" and emulator.language is None:
+            continue
         seed = derive(asked.seed, "molecules targets", name)
         drawn = emulator.sample(asked.count, seed, mode, asked.workers)
         described = describe(drawn.strings, asked.workers)

@@ -202,16 +202,16 @@ def drawing() -> list[Row]:
             "particle mesh, a box a map",
             1 / box,
         )
-    count = 2 * molecules.sample.CHUNK
+    count, flow = 2 * molecules.sample.CHUNK, molecules.decoding.Mode(prior="flow")
     emulator = molecules.Emulator.pretrained()
     drawn: list[str] = []
-    ours = seconds(lambda: drawn.extend(emulator.sample(count, 0).strings))
+    ours = seconds(lambda: drawn.extend(emulator.sample(count, 0, flow).strings))
     valid = len({text for text in drawn if molecules.decoding.is_molecule(text)})
     pieces, rng, mutants = Pieces(0), numpy_rng(0, "mutants"), set[str]()
     some = molecules.corpus.test_set()[:count]
     theirs = seconds(lambda: mutants.update(x for s in some for x in pieces.mutants(s, 1, rng)))
     made = len(mutants)
-    row("molecules, different ones", valid / ours, "BRICS recombination", made / theirs)
+    row("molecules, different ones, flow prior", valid / ours, "BRICS recombination", made / theirs)
     x = patients(1000, 20)[0]
     ours = seconds(lambda: HybridImputer(random_state=0).fit_transform(x))
     theirs = seconds(lambda: IterativeImputer(random_state=0).fit_transform(x))
@@ -222,7 +222,7 @@ def drawing() -> list[Row]:
 def growth() -> list[Row]:
     """Return the rows of cost against size."""
     spins, maps = ising.Emulator.pretrained(), lensing.Emulator.pretrained()
-    emulator = molecules.Emulator.pretrained()
+    emulator, flow = molecules.Emulator.pretrained(), molecules.decoding.Mode(prior="flow")
     fresh = iter(molecules.corpus.test_set())  # what was judged before is remembered
     truth = numpy_rng(0, "growth").normal(size=(40000, 8))
     statistic = Statistic(
@@ -234,7 +234,7 @@ def growth() -> list[Row]:
         ("ising simulate, side L", (16, 32, 64), lambda n: ising.simulate(n, (2.3,), 100)),
         ("lensing sample, maps", (64, 256, 1024), lambda n: maps.sample(0.3, 0.8, n)),
         ("lensing sample, pixels a side", (64, 128, 256), lambda n: maps.sample(0.3, 0.8, 32, n)),
-        ("molecules sample, strings", (500, 1000, 2000), lambda n: emulator.sample(n, 0)),
+        ("molecules sample, strings", (500, 1000, 2000), lambda n: emulator.sample(n, 0, flow)),
         (
             "molecules filter, molecules",
             (250, 1000, 4000),

@@ -48,8 +48,8 @@ def main() -> None:
     parser.add_argument("--docs", type=Path, default=None, help="page that gets the table")
     asked = parser.parse_args()
     most = 10 if asked.full else 1
-    raw, maps = ["molecules", "sample", "--raw"], ["lensing", "sample"]
-    judged = ["molecules", "sample"]
+    judged, maps = ["molecules", "sample", "--prior", "flow"], ["lensing", "sample"]
+    raw = [*judged, "--raw"]
     rows = []
     for words, count, part, suffix in (
         (raw, 10_000, None, ".csv"),

@@ -1,13 +1,14 @@
 """Generators by their kind, and the directory that holds a trained one.
 
 ``weights.safetensors`` holds the network, its kind and sizes, the filter that gives its maps the
-C_ℓ of theory, the cosmologies it was trained at, and its provenance. No pickle.
+C_ℓ of theory, what gives their band powers the scatter of true ones, the cosmologies it was trained
+at, and its provenance. No pickle.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,6 +27,7 @@ from emulant.store import Provenance, load_weights, save_tensors
 from emulant.types import Batch, Terms
 from emulant_apps.lensing.config import DEGREES, PIXELS
 from emulant_apps.lensing.field.grid import Floats
+from emulant_apps.lensing.scatter import Scatter
 from emulant_apps.lensing.transport import MEAN, SCALE, THETA, Flow, Transport
 
 __all__ = [
@@ -196,6 +198,8 @@ class Model:
     provenance: Provenance | None
     content: str
     """Hash of the weights."""
+    scatter: Scatter | None = None
+    """What brings the scatter of its band powers to that of true maps."""
 
     @property
     def pixel_degrees(self) -> float:
@@ -227,6 +231,7 @@ def save_model(
     skewness: float,
     cosmologies: Sequence[tuple[float, float]],
     provenance: Provenance,
+    scatter: Scatter | None = None,
 ) -> str:
     """Write the weights into ``directory``; return their hash."""
     record = {
@@ -239,6 +244,10 @@ def save_model(
     tensors = {f"network.{name}": value for name, value in state.items()}
     tensors["filter.ell"] = torch.from_numpy(shape.ell)
     tensors["filter.coefficients"] = torch.from_numpy(shape.coefficients)
+    if scatter is not None:
+        for field in fields(scatter):
+            value = np.atleast_1d(np.asarray(getattr(scatter, field.name), dtype=np.float64))
+            tensors[f"scatter.{field.name}"] = torch.from_numpy(value)
     return save_tensors(directory / WEIGHTS, tensors, record)
 
 
@@ -271,4 +280,14 @@ def load_model(directory: str | Path) -> Model:
         tuple((float(m), float(s)) for m, s in record["cosmologies"]),
         Provenance.from_json(record["provenance"]),
         stored.content,
+        _scatter_of(stored.tensors),
     )
+
+
+def _scatter_of(tensors: Mapping[str, Tensor]) -> Scatter | None:
+    """Return the scatter among the tensors of a file; None where there is none."""
+    if "scatter.matrix" not in tensors:
+        return None
+    names = ("edges", "centres", "mean", "matrix", "shift")
+    parts = [tensors[f"scatter.{name}"].numpy() for name in names]
+    return Scatter(float(tensors["scatter.degrees"]), *parts)

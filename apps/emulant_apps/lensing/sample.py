@@ -241,6 +241,7 @@ def _carried(request: _Request, count: int, seed: int) -> NDArray[np.float32]:
     context = torch.tensor([[cosmology.omega_m, cosmology.s8]], device=request.device).float()
     if isinstance(network, Transport):
         passed, added = _passed(network, inner), _added(network, context, request.periodic)
+    scattered = _scattered(request, patch, margin)
     noise, fields = torch_rng(seed, "lensing noise"), numpy_rng(seed, "lensing fields")
     own = numpy_rng(seed, "lensing shapes")
     found = np.empty((count, request.size, request.size), np.float32)
@@ -258,6 +259,8 @@ def _carried(request: _Request, count: int, seed: int) -> NDArray[np.float32]:
             else:
                 modes = _modes(network(source, cosmologies, chance))
         modes *= gain[0]
+        if scattered is not None:
+            modes *= scattered(modes, sigma)
         if request.noise:
             white = add_shape_noise(patch, np.zeros(source.shape, np.float32), request.noise, own)
             modes += fft.rfft2(white[:, 0] / np.float32(sigma))
@@ -312,6 +315,30 @@ def _gain(request: _Request, patch: Patch) -> tuple[NDArray[np.float32], NDArray
     theta = np.radians(request.smoothing / 60)
     smooth = np.exp(-0.5 * (ell * theta) ** 2)
     return gain.astype(np.float32), smooth.astype(np.float32)
+
+
+def _scattered(
+    request: _Request, patch: Patch, margin: int
+) -> Callable[[NDArray[np.complex64], float], NDArray[np.float32]] | None:
+    """Return what each map's modes are multiplied by, given these and σ; None for no such thing.
+
+    The power is measured where the maps are cut.
+    """
+    scatter = request.model.scatter
+    if scatter is None:
+        return None
+    inner = Patch(request.size, request.size * request.model.pixel_degrees)
+    gains = scatter.on(inner, request.cosmology)
+    weights = scatter.spread(patch.ell[:, : patch.n // 2 + 1]).astype(np.float32)
+    cut = slice(margin, margin + request.size)
+
+    def of(modes: NDArray[np.complex64], sigma: float) -> NDArray[np.float32]:
+        maps = fft.irfft2(modes, s=(patch.n, patch.n))[:, cut, cut] * np.float32(sigma)
+        g = gains.of(fft.rfft2(maps), inner.pixel).astype(np.float32)
+        found: NDArray[np.float32] = np.exp(np.tensordot(g, weights, 1))
+        return found
+
+    return of
 
 
 def joined(parts: Sequence[Maps]) -> Maps:

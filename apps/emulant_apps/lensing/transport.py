@@ -29,6 +29,7 @@ from emulant.nets.conv import ConvCritic, convolution
 from emulant.nets.shuffle import channels_to_space, space_to_channels
 from emulant.samplers.ode import integrate
 from emulant_apps.lensing.config import DEGREES, PIXELS
+from emulant_apps.lensing.field.bispectrum import default_triangles
 from emulant_apps.lensing.field.grid import Patch, default_bands
 
 __all__ = ["Carrier", "CosmologyCritic", "Flow", "MapFeatures", "Transport"]
@@ -209,7 +210,9 @@ class Flow(Carrier):
 
 
 class MapFeatures(nn.Module):
-    """What is measured on each map in training: band powers, and soft histograms at two scales.
+    """What is measured on each map in training: band powers, bispectrum, soft histograms.
+
+    Histograms are of two scales.
 
     Maps lose their mean and are tapered before their power is taken. :meth:`standardise` sets
     zero and unit by true maps.
@@ -217,6 +220,7 @@ class MapFeatures(nn.Module):
 
     bands: Tensor
     window: Tensor
+    rings: Tensor
     zero: Tensor
     unit: Tensor
 
@@ -232,7 +236,10 @@ class MapFeatures(nn.Module):
         edge = 0.5 * (1 - np.cos(np.pi * np.clip(line / (pixels / 8), 0, 1)))
         self.register_buffer("bands", torch.tensor(matrix.reshape(len(matrix), -1)).float())
         self.register_buffer("window", torch.tensor(edge[:, None] * edge).float())
-        self.length = len(matrix) + 2 * len(self.LEVELS) + 2
+        self.triangles = default_triangles(patch)
+        masks, self.sides = self.triangles.filters
+        self.register_buffer("rings", torch.tensor(masks).float())
+        self.length = len(matrix) + 2 * len(self.LEVELS) + 2 + len(self.sides)
         self.register_buffer("zero", torch.zeros(self.length))
         self.register_buffer("unit", torch.ones(self.length))
 
@@ -251,6 +258,9 @@ class MapFeatures(nn.Module):
         across = (x[:, :, :, 1:] - x[:, :, :, :-1]).flatten(1)
         rows.append(torch.log(slope.abs().mean(1, keepdim=True)))
         rows.append(torch.log(across.abs().mean(1, keepdim=True)))
+        rings = torch.fft.irfft2(torch.fft.rfft2(x) * self.rings, s=x.shape[2:])
+        triples = [(rings[:, a] * rings[:, b] * rings[:, c]).mean((1, 2)) for a, b, c in self.sides]
+        rows.append(torch.stack(triples, 1))
         return (torch.cat(rows, 1) - self.zero) / self.unit
 
     def standardise(self, maps: Tensor) -> None:

@@ -3,9 +3,10 @@ r"""The char-RNN: a GRU that says a SMILES token by token, and the file of its w
     ln p(x | c) = sum_t ln p(x_t | x_<t, c)
 
 is the engine's law of sequences (:class:`emulant.methods.autoregressive.Autoregressive`). The
-context c = 0 says that the string is in RDKit's canonical order, c = 1 that it starts at an atom
-chosen by chance and turns by chance at every branch. New molecules are drawn with c = 0; with
-c = 1 the network goes on from any beginning, which a scaffold's canonical string seldom is.
+context begins with the order: 0 says that the string is in RDKit's canonical one, 1 that it
+starts at an atom chosen by chance and turns by chance at every branch. New molecules are drawn with
+0; with 1 the network goes on from any beginning, which a scaffold's canonical string seldom is.
+Properties of the molecule (:data:`~.targets.TARGETS`) may follow, NaN where nothing is told.
 
 Numbers of tokens are those of :mod:`~.vocabulary`; the engine's symbols are the same less
 SPECIAL, with -1 after the end.
@@ -15,6 +16,8 @@ SPECIAL, with -1 after the end.
 - Segler et al., Generating Focused Molecule Libraries, 2017, https://arxiv.org/abs/1701.01329
 - Arús-Pous et al., Randomized SMILES strings improve the quality of molecular generative models,
   2019, https://doi.org/10.1186/s13321-019-0393-0
+- Kotsias et al., Direct steering of de novo molecular generation with descriptor conditional
+  recurrent neural networks, 2020, https://doi.org/10.1038/s42256-020-0174-5
 """
 
 from __future__ import annotations
@@ -24,7 +27,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from emulant.errors import InputError
@@ -39,6 +44,8 @@ from emulant.store.tensors import save_tensors
 from emulant.types import Batch, Terms
 from emulant_apps.molecules.decoding import Choice
 from emulant_apps.molecules.model import FILE, read_weights
+from emulant_apps.molecules.prior import Told
+from emulant_apps.molecules.targets import TARGETS
 from emulant_apps.molecules.vocabulary import END, PAD, SPECIAL, Vocabulary
 
 __all__ = [
@@ -53,8 +60,8 @@ __all__ = [
 ]
 
 FORM = "molecules char-RNN"
-ORDER = 8
-"""Length of the embedded context."""
+ORDER, TOLD = 8, 24
+"""Lengths of the embedded order and of the embedded properties."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +74,8 @@ class CharSizes:
     """Most tokens of a string."""
     width: int = 320
     layers: int = 1
+    asked: bool = False
+    """Whether properties may be asked."""
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -83,6 +92,23 @@ def symbols_of(x: Tensor) -> Tensor:
     return (x[:, 1:].long() - SPECIAL).clamp(min=AFTER)
 
 
+class OrderAndProperties(nn.Module):
+    """``c -> e``: the order of a string, and what is told of its molecule.
+
+    Shapes: c (B, 1), nothing told, or (B, 1 + P); e (B, ORDER + TOLD).
+    """
+
+    def __init__(self, told: tuple[Tensor, Tensor]) -> None:
+        super().__init__()
+        self.order = nn.Linear(1, ORDER)
+        self.told = Told(*told, TOLD)
+
+    def forward(self, c: Tensor) -> Tensor:
+        """Return e."""
+        y = c[:, 1:] if c.shape[1] > 1 else c.new_full((len(c), len(self.told.mean)), torch.nan)
+        return torch.cat([self.order(c[:, :1]), self.told(y)], 1)
+
+
 class CharRNN(Autoregressive):
     """The law of strings, for batches cut after the end of their longest.
 
@@ -90,10 +116,15 @@ class CharRNN(Autoregressive):
     is therefore the one that is asked: most strings have a third of the greatest length.
     """
 
-    def __init__(self, sizes: CharSizes) -> None:
+    def __init__(self, sizes: CharSizes, told: tuple[Tensor, Tensor] | None = None) -> None:
         known = len(sizes.words)
-        context = nn.Linear(1, ORDER)
-        net = GRU(known + 1, known + 1, sizes.width, sizes.layers, context, ORDER)
+        context: nn.Module = nn.Linear(1, ORDER)
+        if sizes.asked:
+            context = OrderAndProperties(
+                told or (torch.zeros(len(TARGETS)), torch.ones(len(TARGETS)))
+            )
+        embedded = ORDER + TOLD if sizes.asked else ORDER
+        net = GRU(known + 1, known + 1, sizes.width, sizes.layers, context, embedded)
         super().__init__(net, known, sizes.length)
         self.symbols, self.length = known, sizes.length
 
@@ -113,16 +144,41 @@ class CharRNN(Autoregressive):
         """Return ln p(x | c) in nats of rows that all end within it, shape (B,)."""
         return self._of_length(x).log_prob(x, c)
 
-    def say(self, choice: Choice, n: int, order: float = 0.0) -> Tensor:
-        """Return what ``choice`` makes of the logits, numbers (n, T); ``order`` is c."""
+    def say(
+        self,
+        choice: Choice,
+        n: int,
+        order: float = 0.0,
+        asked: NDArray[np.float64] | None = None,
+        guidance: float = 1.0,
+    ) -> Tensor:
+        """Return what ``choice`` makes of the logits, numbers (n, T).
+
+        Parameters
+        ----------
+        asked
+            Properties, shape (P,) or (n, P), NaN where nothing is asked.
+        guidance
+            g of the logits ``l(x) + g (l(x | asked) - l(x))``: 1 draws from the law of strings with
+            what is asked, more exaggerates it (Ho and Salimans, 2022).
+        """
         c = torch.full((n, 1), order)
+        plain = c if asked is not None and guidance != 1 else None
+        if asked is not None:
+            y = torch.from_numpy(np.broadcast_to(asked, (n, len(TARGETS))).astype(np.float32))
+            c = torch.cat([c, y], 1)
         token = torch.full((n, 1), self.symbols, dtype=torch.int64)
         ended, memory, said = torch.zeros(n, dtype=torch.bool), None, []
+        other = None
         number = torch.full((n,), PAD, dtype=torch.int64)
         for position in range(self.length):
             heard = self.net(token, c, memory)
             memory = heard.memory
             logits = full_precision(heard.logits[:, 0])
+            if plain is not None:
+                unasked = self.net(token, plain, other)
+                other, without = unasked.memory, full_precision(unasked.logits[:, 0])
+                logits = without + guidance * (logits - without)
             never = torch.full((n, END), -torch.inf)
             logits = torch.cat([never, logits[:, self.symbols :], logits[:, : self.symbols]], 1)
             number = choice(position, logits, number).masked_fill(ended, PAD)
@@ -145,10 +201,15 @@ class CharModel:
     """Hash of the weights."""
 
 
-def build_char(sizes: CharSizes, seed: int = 0) -> CharRNN:
-    """Return the char-RNN of ``sizes`` with the initial parameters of ``seed``."""
+def build_char(
+    sizes: CharSizes, seed: int = 0, told: tuple[Tensor, Tensor] | None = None
+) -> CharRNN:
+    """Return the char-RNN of ``sizes`` with the initial parameters of ``seed``.
+
+    ``told``: mean and scatter of the properties (P,), where they may be asked.
+    """
     with initial_parameters(torch_rng(seed, "molecules", "char-rnn")):
-        return CharRNN(sizes)
+        return CharRNN(sizes, told)
 
 
 def save_char(

@@ -31,7 +31,7 @@ from emulant_apps.molecules.decoding import (
 )
 from emulant_apps.molecules.vocabulary import PAD, tokens
 
-__all__ = ["SHIPPED", "CharEmulator", "token_scores"]
+__all__ = ["SHIPPED", "CharEmulator", "of_chunk", "token_scores"]
 
 SHIPPED = "char_rnn.safetensors"
 """File of the weights that came with the package."""
@@ -75,6 +75,16 @@ class CharEmulator:
         """
         return cls(load_char(Path(directory)))
 
+    @property
+    def content(self) -> str:
+        """Hash of the weights."""
+        return self.model.content
+
+    @property
+    def knows_properties(self) -> bool:
+        """Whether properties may be asked."""
+        return self.model.sizes.asked
+
     def sample(
         self,
         count: int,
@@ -83,27 +93,50 @@ class CharEmulator:
         workers: int | None = 1,
         start: int = 0,
         progress: Callable[[int, int], None] | None = None,
+        asked: NDArray[np.float64] | None = None,
     ) -> Drawn:
         """Return ``count`` new strings, from number ``start``, a multiple of CHUNK, on.
+
+        Parameters
+        ----------
+        asked
+            Properties in the order of :data:`~.targets.TARGETS`, (5,) for all strings or
+            (count, 5), NaN where nothing is asked.
 
         Raises
         ------
         InputError
-            The temperature is 0: there would be one string only.
+            The temperature is 0: there would be one string only. Or properties are asked of a
+            network that knows of none.
         """
+        self._check(asked)
         mode = mode or Mode(temperature=1.0)
         if not mode.temperature > 0:
             raise InputError(
                 "--temperature: must be above 0 for a char-RNN, which would say one and the same "
                 "string; 1 is its own law"
             )
-        work = partial(_new, self.model, mode, seed)
+        work = partial(_new, self.model, mode, seed, start // CHUNK, asked)
         return in_chunks(work, count, seed, workers, progress, start)
 
-    def draw(self, count: int, rng: torch.Generator, mode: Mode) -> Drawn:
-        """Return ``count`` new strings of one stream of chance."""
+    def draw(
+        self,
+        count: int,
+        rng: torch.Generator,
+        mode: Mode,
+        asked: NDArray[np.float64] | None = None,
+    ) -> Drawn:
+        """Return ``count`` new strings of one stream of chance; ``asked`` as in :meth:`sample`."""
+        self._check(asked)
         with evaluating(self.model.rnn), one_thread():
-            return _said(self.model, count, mode, rng)
+            return _said(self.model, count, mode, rng, asked=asked)
+
+    def _check(self, asked: NDArray[np.float64] | None) -> None:
+        if asked is not None and not self.knows_properties:
+            raise InputError(
+                "properties cannot be asked of this char-RNN, which was not told of any; train one "
+                "with 'emulant molecules train --preset char-rnn'"
+            )
 
     def go_on(
         self,
@@ -158,12 +191,30 @@ def token_scores(
     return found
 
 
-def _new(model: CharModel, mode: Mode, seed: int, chunk: int, size: int, unused: int) -> Drawn:
-    """Return one chunk of new strings."""
+def _new(
+    model: CharModel,
+    mode: Mode,
+    seed: int,
+    first: int,
+    asked: NDArray[np.float64] | None,
+    chunk: int,
+    size: int,
+    unused: int,
+) -> Drawn:
+    """Return one chunk of new strings; rows asked begin with those of chunk ``first``."""
     del size, unused
     rng = torch_rng(seed, "molecules char-rnn sample", chunk)
     with evaluating(model.rnn), one_thread():
-        return _said(model, CHUNK, mode, rng)
+        return _said(model, CHUNK, mode, rng, asked=of_chunk(asked, chunk - first))
+
+
+def of_chunk(asked: NDArray[np.float64] | None, chunk: int) -> NDArray[np.float64] | None:
+    """Return what is asked of the strings of a chunk, one row each, or one row for all."""
+    if asked is None or asked.ndim == 1:
+        return asked
+    rows = asked[chunk * CHUNK : (chunk + 1) * CHUNK]
+    nothing = np.full((CHUNK - len(rows), asked.shape[1]), np.nan)
+    return np.concatenate([rows, nothing])
 
 
 def _said(
@@ -174,6 +225,7 @@ def _said(
     order: float = 0.0,
     openings: Tensor | None = None,
     first: Tensor | None = None,
+    asked: NDArray[np.float64] | None = None,
 ) -> Drawn:
     """Return n strings in ``mode``, each after its opening."""
     vocabulary = model.sizes.vocabulary
@@ -184,7 +236,10 @@ def _said(
         given = openings if openings is None or rows is None else openings[list(rows)]
         many = n if rows is None else len(rows)
         choice = Choice(vocabulary, many, rng, temperature, mode.masked, given, first)
-        said = model.rnn.say(choice, many, order)
+        some = asked
+        if asked is not None and asked.ndim == 2 and rows is not None:
+            some = asked[list(rows)]
+        said = model.rnn.say(choice, many, order, some, mode.guidance)
         return vocabulary.decode(said.numpy()), choice.score.numpy()
 
     return until_molecules(once, mode)

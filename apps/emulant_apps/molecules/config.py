@@ -47,6 +47,13 @@ def require_share(value: float | None, where: str) -> None:
         raise InputError(f"{where}: must lie in [0, 1], got {value:g}")
 
 
+def require_beam(beam: int, temperature: float | None) -> None:
+    """Raise InputError unless ``beam`` can be a number of beginnings at this temperature."""
+    require_at_least(1, beam, "--beam")
+    if beam > 1 and temperature:
+        raise InputError("--beam: looks for the likeliest string; leave --temperature out")
+
+
 @dataclass(frozen=True, kw_only=True)
 class PrepareConfig:
     """Build the reference sets from the wheels that hold them, the full MOSES by default."""
@@ -214,11 +221,18 @@ class SampleConfig(DrawnConfig):
     on after an interruption. Default: one table."""
     generator: Literal["vae", "char-rnn"] | None = None
     """Which of the shipped weights to draw from. Default: vae; with --model, what that is."""
-    prior: Literal["learned", "normal"] | None = None
-    """Of a VAE; learned: the flow fitted to the codes; normal: N(0, I). Default: learned."""
+    prior: Literal["language", "flow", "normal"] | None = None
+    """Of a VAE; language: codes of the molecules that a char-RNN says; flow: the flow fitted to the
+    codes; normal: N(0, I). Default: the first of these that there is."""
+    language: Path | None = None
+    """Directory of the char-RNN of the language prior of --model. The shipped VAE has one."""
     doubt: float | None = None
     """Of a VAE: the share of noise, 0 to 1, that the decoder is told a latent has. The more, the
-    more strings are molecules, and the less the latent decides. Default: 0.4."""
+    more strings are molecules, and the less the latent decides. Default: 0 for codes of molecules,
+    as in the language prior, else 0.4."""
+    beam: int = 1
+    """Of a VAE at temperature 0: look for the likeliest string of a latent with so many beginnings
+    in mind. Slower; more of the strings are molecules. 1: the likeliest token each time."""
     mass: float | None = None
     """Molecular weight to ask for, g/mol."""
     logp: float | None = None
@@ -237,6 +251,7 @@ class SampleConfig(DrawnConfig):
         require_at_least(1, self.count, "--count")
         require_at_least(1, self.per_file, "--per-file")
         require_share(self.doubt, "--doubt")
+        require_beam(self.beam, self.temperature)
         require_at_least(0, self.guidance, "--guidance")
         for name in ("mass", "tpsa", "qed"):
             require_at_least(0, getattr(self, name), f"--{name}")
@@ -290,9 +305,12 @@ class AnaloguesConfig(DrawnConfig):
     doubt: float | None = None
     """The share of noise, 0 to 1, that the decoder is told a latent has; see sample. Default:
     0.4."""
+    beam: int = 1
+    """Look for the likeliest string of a latent with so many beginnings in mind; see sample."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        require_beam(self.beam, self.temperature)
         require_share(self.doubt, "--doubt")
         require_at_least(1, self.count, "--count")
         require_at_least(0, self.diversity, "--diversity")

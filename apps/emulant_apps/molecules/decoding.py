@@ -32,6 +32,7 @@ __all__ = [
     "Choice",
     "Drawn",
     "Mode",
+    "Prior",
     "in_chunks",
     "is_molecule",
     "joined",
@@ -41,7 +42,7 @@ __all__ = [
 CHUNK = 500
 """Strings of a chunk."""
 REDRAWS = 20
-Prior = Literal["learned", "normal"]
+Prior = Literal["language", "flow", "normal"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +53,17 @@ class Mode:
     """0: the likeliest token each time; 1: the network's own law."""
     masked: bool = False
     """Whether only grammatical tokens may be said."""
-    prior: Prior = "learned"
-    """Of a VAE; learned: the flow over the codes; normal: N(0, I)."""
+    prior: Prior | None = None
+    """Of a VAE; language: codes of what a char-RNN says; flow: the flow over the codes; normal:
+    N(0, I); None: the first of these that it has."""
     guidance: float = 1.0
     """Of properties that are asked: 1 draws from their law, more exaggerates them."""
     doubt: float | None = None
     """Of a VAE: the share of noise, 0 to 1, that the decoder is told its latent has; None: the
     model's own."""
+    beam: int = 1
+    """Of a VAE at temperature 0: beginnings that are kept in mind while the likeliest string is
+    looked for; 1: the likeliest token each time."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

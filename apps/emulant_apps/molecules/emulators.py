@@ -16,21 +16,29 @@ from emulant_apps.molecules.targets import target_vector
 __all__ = ["any_emulator", "char_emulator", "mode_of", "vae_emulator"]
 
 
-def any_emulator(model: Path | None, generator: str | None = None) -> Emulator | CharEmulator:
+def any_emulator(
+    model: Path | None, generator: str | None = None, language: Path | None = None
+) -> Emulator | CharEmulator:
     """Return the emulator of a directory, whatever its kind, or of the shipped weights.
+
+    ``language``: directory of the char-RNN of a VAE's language prior.
 
     Raises
     ------
     InputError
         There are no such weights, or both are named.
     """
+    if language is not None and model is None:
+        raise InputError("--language: is for --model; the shipped VAE has its own")
     if model is None:
         return CharEmulator.pretrained() if generator == "char-rnn" else Emulator.pretrained()
     if generator is not None:
         raise InputError("--generator: names shipped weights; leave it out, or --model")
     if model.is_dir() and read_weights(model).metadata["kind"] == char_rnn.FORM:
+        if language is not None:
+            raise InputError("--language: a char-RNN has no latent, hence no prior; leave it out")
         return CharEmulator.load(model)
-    return Emulator.load(model)
+    return Emulator.load(model, language)
 
 
 def vae_emulator(model: Path | None) -> Emulator:
@@ -56,10 +64,17 @@ def mode_of(config: SampleConfig, emulator: Emulator | CharEmulator) -> Mode:
             raise InputError("--prior: a char-RNN has no latent, hence no prior; leave it out")
         if config.doubt is not None:
             raise InputError("--doubt: a char-RNN has no latent to doubt; leave it out")
-        if target_vector(config.asked) is not None:
-            raise InputError("properties cannot be asked of a char-RNN; draw from a VAE")
-        return Mode(1.0 if config.temperature is None else config.temperature, config.masked)
-    if config.prior == "normal" and target_vector(config.asked) is not None:
-        raise InputError("--prior normal: knows of no properties; leave it out to ask for some")
-    prior = config.prior or "learned"
-    return Mode(config.temperature or 0.0, config.masked, prior, config.guidance, config.doubt)
+        if config.beam > 1:
+            raise InputError("--beam: a char-RNN would say one and the same string; leave it out")
+        temperature = 1.0 if config.temperature is None else config.temperature
+        return Mode(temperature, config.masked, guidance=config.guidance)
+    mode = Mode(
+        config.temperature or 0.0,
+        config.masked,
+        config.prior,
+        config.guidance,
+        config.doubt,
+        config.beam,
+    )
+    emulator.prior_of(mode, target_vector(config.asked))  # raises what cannot be
+    return mode

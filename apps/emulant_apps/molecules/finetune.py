@@ -137,7 +137,7 @@ class CharPupil:
 
         def lines(rows: Rows, share: float, size: int) -> Lines:
             strings = vocabulary.decode(rows[:, 1:])
-            more = vocabulary.encode(shuffle_some(strings, share, seed)).rows
+            more = vocabulary.encode(shuffle_some(strings, share, seed)[0]).rows
             order = np.repeat(np.array([0, 1], dtype=np.float32), [len(rows), len(more)])
             return Lines(np.concatenate([rows, more]), order, size)
 

@@ -19,7 +19,6 @@ from emulant_apps.molecules.decoding import CHUNK, Drawn, Mode, is_molecule, joi
 from emulant_apps.molecules.emulators import any_emulator, mode_of, vae_emulator
 from emulant_apps.molecules.filter import read, recorded
 from emulant_apps.molecules.in_parts import required_memory, write_parts
-from emulant_apps.molecules.sample import Emulator
 from emulant_apps.molecules.tables import SUFFIXES, Candidate, first_kept
 from emulant_apps.molecules.targets import target_table, target_vector
 
@@ -38,15 +37,12 @@ def run_sample(config: SampleConfig) -> int:
             f"--count {config.count}",
             "write many in parts with --per-file, or ask for less",
         )
-    emulator = any_emulator(config.model, config.generator)
+    emulator = any_emulator(config.model, config.generator, config.language)
     mode = mode_of(config, emulator)
-    made = current("molecules sample", config, config.seed, weights=emulator.model.content)
+    made = current("molecules sample", config, config.seed, weights=emulator.content)
     asked = target_vector(config.asked)
 
     def draw(start: int, size: int, progress: Callable[[int, int], None] | None = None) -> Drawn:
-        if asked is None:
-            return emulator.sample(size, config.seed, mode, config.workers, start, progress)
-        assert isinstance(emulator, Emulator)  # else mode_of has refused
         return emulator.sample(size, config.seed, mode, config.workers, start, progress, asked)
 
     if config.per_file is not None:
@@ -117,7 +113,7 @@ def run_analogues(config: AnaloguesConfig) -> int:
             f"'{config.prototypes}': the model cannot read it: {words.unknown[0][1]}; "
             "train one on such molecules with 'emulant molecules train --data'"
         )
-    mode = Mode(config.temperature or 0.0, config.masked, doubt=config.doubt)
+    mode = Mode(config.temperature or 0.0, config.masked, doubt=config.doubt, beam=config.beam)
     drawn = emulator.analogues(
         prototypes, config.count, config.seed, config.diversity, mode, config.workers
     )
@@ -141,7 +137,8 @@ def run_analogues(config: AnaloguesConfig) -> int:
 
 def _told(drawn: Drawn, mode: Mode) -> str:
     """Say how the strings were drawn, and how many of them are molecules."""
-    how = "greedy" if mode.temperature == 0 else f"at temperature {mode.temperature:g}"
+    how = "greedily" if mode.beam == 1 else f"by a beam search of width {mode.beam}"
+    how = f"at temperature {mode.temperature:g}" if mode.temperature else how
     raw = f"{len(drawn.strings):,} strings drawn {how}, {drawn.valid:.1%} of them molecules"
     if mode.masked:
         return f"{raw} (masked; {drawn.redrawn:,} drawings repeated)."

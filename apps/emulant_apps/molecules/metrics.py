@@ -21,6 +21,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.util import find_spec
 
 import numpy as np
@@ -217,4 +218,13 @@ def chemnet_distance(drawn: Sequence[str], truth: Sequence[str]) -> float:
     """Return the same of any number of molecules; it falls with the number."""
     from fcd_torch import FCD
 
-    return float(FCD(device="cpu", n_jobs=1)(list(drawn), list(truth)))
+    return float(FCD(device="cpu", n_jobs=1)(gen=list(drawn), pref=_chemnet_moments(tuple(truth))))
+
+
+@lru_cache(maxsize=1)  # one truth judges many
+def _chemnet_moments(truth: tuple[str, ...]) -> dict[str, NDArray[np.float64]]:
+    """Return the mean and the covariance of ChemNet's activations."""
+    from fcd_torch import FCD
+
+    moments: dict[str, NDArray[np.float64]] = FCD(device="cpu", n_jobs=1).precalc(list(truth))
+    return moments

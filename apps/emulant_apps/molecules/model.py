@@ -69,7 +69,7 @@ class Model:
 
     vae: VAE
     codes: Codes | None
-    """The learned prior; None: N(0, I)."""
+    """The flow over the codes, where there is one."""
     sizes: Sizes
     provenance: Provenance | None
     content: str
@@ -82,12 +82,8 @@ class Model:
 
     @property
     def doubt(self) -> float:
-        """Share of noise that the decoder is told of a latent, where it was taught of any."""
+        """Share of noise that the decoder is told of a drawn latent, where it was taught of any."""
         return DOUBT if self.sizes.kind == "positions" else 0.0
-
-    def draw_latents(self, n: int, rng: torch.Generator) -> Tensor:
-        """Return ``n`` latents of the learned prior, or of N(0, I) where there is none."""
-        return self.vae.prior.draw(n, rng) if self.codes is None else self.codes.draw(n, rng)
 
 
 def told(z: Tensor, doubt: float) -> Tensor | None:

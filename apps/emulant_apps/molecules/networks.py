@@ -183,6 +183,51 @@ class StringDecoder(nn.Module):
         """Return the likeliest string token by token, for strings have no mean, shape (B, P)."""
         return self.say(z, lambda _, logits, __: logits.argmax(1), c)
 
+    def search(self, z: Tensor, width: int, c: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Return the likeliest string that a beam search finds, (B, P), and its ln p, (B,).
+
+        ``width`` beginnings of each are kept; one that ends stays with its ln p. A string that does
+        not end is returned only where none does.
+        """
+        n = len(z)
+        f, memory = self.begin(self.noisy(z, c))
+        f, memory = f.repeat_interleave(width, 0), _rows(memory, _copies(n, width, z.device))
+        said = torch.full((n, width, self.positions), PAD, device=z.device)
+        score = torch.full((n, width), -torch.inf, dtype=torch.float64, device=z.device)
+        score[:, 0] = 0.0  # the others are no beginnings yet
+        ended = torch.zeros_like(score, dtype=torch.bool)
+        token = torch.full((n * width, 1), START, device=z.device)
+        for t in range(self.positions):
+            logits, memory = self.read(token, f[:, t : t + 1], memory)
+            logits = full_precision(logits[:, 0])
+            logits[:, :END] = -torch.inf
+            ln_p = logits.log_softmax(1).double().reshape(n, width, -1)
+            ln_p = ln_p.masked_fill(ended[:, :, None], -torch.inf)
+            ln_p[:, :, PAD] = ln_p[:, :, PAD].masked_fill(ended, 0.0)
+            score, best = (score[:, :, None] + ln_p).flatten(1).topk(width, 1)
+            parent, number = best // ln_p.shape[2], best % ln_p.shape[2]
+            said = said.gather(1, parent[:, :, None].expand_as(said))
+            said[:, :, t] = number
+            ended = ended.gather(1, parent) | (number == END)
+            if bool(ended.all()):
+                break
+            rows = (torch.arange(n, device=z.device)[:, None] * width + parent).flatten()
+            memory, token = _rows(memory, rows), number.reshape(-1, 1)
+        best = torch.where(ended, score, score - 1e6).argmax(1)
+        every = torch.arange(n, device=z.device)
+        return said[every, best], score[every, best]
+
+
+def _copies(n: int, width: int, device: torch.device) -> Tensor:
+    return torch.arange(n, device=device).repeat_interleave(width)
+
+
+def _rows(memory: Any, rows: Tensor) -> Any:
+    """Return the memories (layers, B, H), one or several, of some rows."""
+    if isinstance(memory, tuple):
+        return tuple(part[:, rows].contiguous() for part in memory)
+    return memory[:, rows].contiguous()
+
 
 class PositionDecoder(StringDecoder):
     """A GRU that reads the latent anew at every position."""

@@ -62,7 +62,7 @@ def run(config: OptimiseConfig) -> int:
         replace(config, start=None if config.start is None else recorded(config.start)),
         config.seed,
         data=fingerprint,
-        weights=emulator.model.content,
+        weights=emulator.content,
     )
     scorer = scorer_of(config)
     try:

@@ -30,7 +30,7 @@ from emulant.rng import torch_rng
 from emulant.store.hashing import hash_arrays
 from emulant.types import Batch
 
-__all__ = ["Codes", "CodesAndProperties", "Told", "build_prior", "prior_of"]
+__all__ = ["Codes", "CodesAndProperties", "Told", "build_prior", "prior_of", "some_told"]
 
 WIDTH = 416
 EMBEDDED = 48
@@ -61,6 +61,13 @@ class Told(nn.Module):
         u = torch.where(told, (c - self.mean) / self.scale, torch.zeros_like(c))
         e: Tensor = self.layers(torch.cat([u, told.to(u.dtype)], 1))
         return e
+
+
+def some_told(y: Tensor, rng: torch.Generator) -> Tensor:
+    """Return properties (B, P) with NaN where nothing is told: on half of the rows nothing is."""
+    some = torch.rand(len(y), 1, generator=rng) >= PLAIN
+    told = some & (torch.rand(y.shape, generator=rng) < SHARE)
+    return y.masked_fill(~told, torch.nan)
 
 
 def build_prior(
@@ -149,7 +156,4 @@ class CodesAndProperties:
         """Return codes (B, Z) with contexts (B, P), NaN where nothing is told."""
         del step
         rows = torch.randint(len(self.u), (self.size,), generator=rng)
-        y = self.y[rows]
-        some = torch.rand(self.size, 1, generator=rng) >= PLAIN
-        told = some & (torch.rand(y.shape, generator=rng) < SHARE)
-        return Batch(self.u[rows], y.masked_fill(~told, torch.nan))
+        return Batch(self.u[rows], some_told(self.y[rows], rng))

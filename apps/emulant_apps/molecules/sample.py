@@ -1,4 +1,7 @@
-"""Draw strings: from the learned prior, or around a prototype.
+"""Draw strings: from a prior, or around a prototype.
+
+A latent of the *language* prior is the mean code of a molecule that a char-RNN says; of the others
+it is drawn among the codes (:mod:`~.prior`).
 
 The strings come in chunks of a fixed size; each chunk has random streams derived from the seed and
 its place, and is computed whole on one thread, so that the same seed gives the same strings
@@ -10,7 +13,7 @@ How a latent becomes a string is said in :mod:`~.decoding`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib import resources
 from pathlib import Path
@@ -24,12 +27,16 @@ from emulant.errors import InputError
 from emulant.methods.game import evaluating
 from emulant.parallel import chunked_map
 from emulant.rng import torch_rng
+from emulant.store.hashing import hash_json
 from emulant.threads import one_thread
+from emulant_apps.molecules.char_sample import CharEmulator, of_chunk
 from emulant_apps.molecules.decoding import (
     CHUNK,
+    REDRAWS,
     Choice,
     Drawn,
     Mode,
+    Prior,
     in_chunks,
     is_molecule,
     joined,
@@ -45,29 +52,134 @@ Scores = NDArray[np.float64]
 class Emulator:
     """A trained model that draws molecules.
 
+    Arguments
+    ---------
+    model : the VAE.
+    language : the char-RNN of its language prior, where it has one.
+
     >>> emulator = Emulator.pretrained()                    # doctest: +SKIP
     >>> emulator.sample(1000, seed=0).valid                 # doctest: +SKIP
     """
 
-    def __init__(self, model: Model) -> None:
-        self.model = model
+    def __init__(self, model: Model, language: CharEmulator | None = None) -> None:
+        self.model, self.language = model, language
 
     @classmethod
     def pretrained(cls) -> Emulator:
         """Return the emulator of the shipped weights."""
         with resources.as_file(resources.files("emulant_apps.molecules") / "pretrained") as path:
-            return cls.load(path)
+            return cls(load_model(path), CharEmulator.pretrained())
 
     @classmethod
-    def load(cls, directory: str | Path) -> Emulator:
+    def load(cls, directory: str | Path, language: str | Path | None = None) -> Emulator:
         """Return the emulator whose weights are in ``directory``.
+
+        ``language``: directory of the char-RNN of its language prior.
 
         Raises
         ------
         InputError
             There is no such directory, or no weights in it, or they are damaged.
         """
-        return cls(load_model(directory))
+        talker = None if language is None else CharEmulator.load(language)
+        return cls(load_model(directory), talker)
+
+    @property
+    def content(self) -> str:
+        """Hash of all weights."""
+        if self.language is None:
+            return self.model.content
+        return hash_json([self.model.content, self.language.content])
+
+    def prior_of(self, mode: Mode, asked: NDArray[np.float64] | None = None) -> Prior:
+        """Return the prior that ``mode`` means: the first that there is, and that can be asked.
+
+        Raises
+        ------
+        InputError
+            There is no such prior, or it cannot be asked for properties.
+        """
+        if mode.prior == "language" and self.language is None:
+            raise InputError(
+                "--prior language: needs a char-RNN beside this model; name one with --language"
+            )
+        if mode.prior == "flow" and self.model.codes is None:
+            raise InputError("--prior flow: this model has none; fit one with --preset prior")
+        if mode.prior is not None:
+            found = mode.prior
+        elif self.language is not None and (asked is None or self.language.knows_properties):
+            found = "language"
+        else:
+            found = "normal" if self.model.codes is None else "flow"
+        if asked is not None and found == "normal":
+            raise InputError("--prior normal: knows of no properties; leave it out to ask for some")
+        return found
+
+    def doubt_of(self, mode: Mode) -> float:
+        """Return the share of noise that the decoder is told: none of the code of a molecule."""
+        if mode.doubt is not None:
+            return mode.doubt
+        return 0.0 if self.prior_of(mode) == "language" else self.model.doubt
+
+    def latents(
+        self,
+        n: int,
+        rng: torch.Generator,
+        mode: Mode | None = None,
+        asked: NDArray[np.float64] | None = None,
+    ) -> Tensor:
+        """Return ``n`` latents of the prior, shape (n, Z).
+
+        Parameters
+        ----------
+        asked
+            Properties, shape (5,) or (n, 5), NaN where nothing is asked.
+        """
+        mode = mode or Mode()
+        prior = self.prior_of(mode, asked)
+        if prior == "language":
+            return self._spoken(n, rng, asked, mode.guidance)
+        with evaluating(self.model.vae), one_thread():
+            if prior == "flow" and self.model.codes is not None:
+                return self.model.codes.draw(n, rng, asked, mode.guidance)
+            return self.model.vae.prior.draw(n, rng)
+
+    def _spoken(
+        self,
+        n: int,
+        rng: torch.Generator,
+        asked: NDArray[np.float64] | None,
+        guidance: float,
+    ) -> Tensor:
+        """Return the mean codes of ``n`` molecules that the char-RNN says and the VAE can read.
+
+        What is seldom one of those is said with masks in the second half of the rounds.
+        """
+        assert self.language is not None
+        vocabulary = self.model.sizes.vocabulary
+        z = torch.zeros(n, self.model.sizes.latent)
+        missing = np.arange(n)
+        for turn in range(REDRAWS):
+            talk = Mode(1.0, masked=turn >= REDRAWS // 2, guidance=guidance)
+            some = asked if asked is None or asked.ndim == 1 else asked[missing]
+            strings = self.language.draw(len(missing), rng, talk, some).strings
+            good = np.array([is_molecule(text) for text in strings])
+            rows = vocabulary.encode([strings[k] for k in np.flatnonzero(good)])
+            place = np.flatnonzero(good)[rows.kept]
+            if len(place):
+                z[torch.from_numpy(missing[place])] = self.codes(rows.rows)
+            missing = np.delete(missing, place)
+            if not len(missing):
+                return z
+        raise InputError(
+            "--prior language: the char-RNN says too few molecules that this model can read; ask "
+            "for what is nearer to its training molecules, or give it one that was trained longer"
+        )
+
+    def codes(self, rows: NDArray[np.uint8]) -> Tensor:
+        """Return the mean codes (n, Z) of encoded strings."""
+        with evaluating(self.model.vae), one_thread():
+            return self.model.vae.encode(torch.from_numpy(rows).long()).mean
 
     def sample(
         self,
@@ -87,7 +199,7 @@ class Emulator:
             Properties in the order of :data:`~.targets.TARGETS`, (5,) for all strings or
             (count, 5), NaN where nothing is asked.
         """
-        work = partial(_of_prior, self.model, mode or Mode(), seed, start // CHUNK, asked)
+        work = partial(_of_prior, self, mode or Mode(), seed, start // CHUNK, asked)
         return in_chunks(work, count, seed, workers, progress, start)
 
     def analogues(
@@ -124,17 +236,19 @@ class Emulator:
         )
 
     def reconstruct(self, strings: Sequence[str]) -> tuple[str, ...]:
-        """Return the greedy string of the mean code of each; all must be in the vocabulary."""
+        """Return the greedy string of the mean code of each; all must be in the vocabulary.
+
+        The decoder doubts the codes as much as it does those of the prior.
+        """
         encoded = self.model.sizes.vocabulary.encode(strings)
         if encoded.unknown:
             index, why = encoded.unknown[0]
             raise InputError(f"'{strings[index]}': {why}")
-        said = []
+        said: list[str] = []
         with evaluating(self.model.vae), one_thread():
             for start in range(0, len(encoded.rows), CHUNK):
-                x = torch.from_numpy(encoded.rows[start : start + CHUNK]).long()
-                z = self.model.vae.encode(x).mean
-                rows = self.model.decoder.mean(z, told(z, self.model.doubt))
+                z = self.codes(encoded.rows[start : start + CHUNK])
+                rows = self.model.decoder.mean(z, told(z, self.doubt_of(Mode())))
                 said += self.model.sizes.vocabulary.decode(rows.numpy())
         return tuple(said)
 
@@ -152,7 +266,7 @@ class _Jobs:
 
 
 def _of_prior(
-    model: Model,
+    emulator: Emulator,
     mode: Mode,
     seed: int,
     first: int,
@@ -164,21 +278,9 @@ def _of_prior(
     """Return the strings of one chunk of the prior; rows asked begin with those of ``first``."""
     del size, unused
     rng = torch_rng(seed, "molecules sample", chunk)
-    with evaluating(model.vae), one_thread():
-        if mode.prior == "normal" or model.codes is None:
-            z = model.vae.prior.draw(CHUNK, rng)
-        else:
-            z = model.codes.draw(CHUNK, rng, _of_chunk(asked, chunk - first), mode.guidance)
-        return _said(model, z, mode, rng)
-
-
-def _of_chunk(asked: NDArray[np.float64] | None, chunk: int) -> NDArray[np.float64] | None:
-    """Return what is asked of the strings of a chunk, one row each, or one row for all."""
-    if asked is None or asked.ndim == 1:
-        return asked
-    rows = asked[chunk * CHUNK : (chunk + 1) * CHUNK]
-    nothing = np.full((CHUNK - len(rows), asked.shape[1]), np.nan)
-    return np.concatenate([rows, nothing])
+    z = emulator.latents(CHUNK, rng, mode, of_chunk(asked, chunk - first))
+    with evaluating(emulator.model.vae), one_thread():
+        return _said(emulator.model, z, replace(mode, doubt=emulator.doubt_of(mode)), rng)
 
 
 def _of_prototype(
@@ -203,9 +305,18 @@ def _said(model: Model, z: Tensor, mode: Mode, rng: torch.Generator) -> Drawn:
 
     def once(rows: Sequence[int] | None, temperature: float) -> tuple[list[str], Scores]:
         some = z if rows is None else z[list(rows)]
+        if mode.beam > 1 and rows is None:
+            return _searched(model, some, mode)
         return _once(model, some, temperature, mode.masked, rng, mode.doubt)
 
     return until_molecules(once, mode)
+
+
+def _searched(model: Model, z: Tensor, mode: Mode) -> tuple[list[str], Scores]:
+    """Return the string of each latent that a beam search finds, and its ln p."""
+    context = told(z, model.doubt if mode.doubt is None else mode.doubt)
+    rows, score = model.decoder.search(z, mode.beam, context)
+    return model.sizes.vocabulary.decode(rows.numpy()), score.numpy()
 
 
 def _once(
@@ -246,8 +357,8 @@ def codes_of_strings(
 def decode_pairs(emulator: Emulator, count: int, seed: int) -> tuple[list[str], list[str]]:
     """Return two strings at temperature one of each of ``count`` latents of the prior."""
     rng = torch_rng(seed, "molecules pairs")
+    z, doubt = emulator.latents(count, rng), emulator.doubt_of(Mode())
     with evaluating(emulator.model.vae), one_thread():
-        z = emulator.model.draw_latents(count, rng)
-        first, _ = _once(emulator.model, z, 1.0, False, rng)
-        second, _ = _once(emulator.model, z, 1.0, False, rng)
+        first, _ = _once(emulator.model, z, 1.0, False, rng, doubt)
+        second, _ = _once(emulator.model, z, 1.0, False, rng, doubt)
     return first, second

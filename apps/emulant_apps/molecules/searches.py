@@ -127,8 +127,7 @@ class LatentSearch:
     def _first(self, rng: torch.Generator) -> Tensor:
         n = CHUNK // 2
         if not self.prototypes:
-            with evaluating(self.emulator.model.vae), one_thread():
-                return self.emulator.model.draw_latents(n, rng)
+            return self.emulator.latents(n, rng)
         rows = self.emulator.model.sizes.vocabulary.encode(self.prototypes).rows
         with evaluating(self.emulator.model.vae), one_thread():
             m = self.emulator.model.vae.encode(torch.from_numpy(rows).long()).mean

@@ -9,13 +9,15 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from emulant.parallel import chunked_map
 from emulant_apps.molecules.chemistry.parse import parse
 from emulant_apps.molecules.chemistry.properties import properties_of
 
-__all__ = ["TARGETS", "numbers_of", "target_table", "target_vector"]
+__all__ = ["TARGETS", "numbers_of", "target_table", "target_vector", "zero_and_unit"]
 
 TARGETS: Mapping[str, str] = MappingProxyType(
     {"mass": "g/mol", "logp": "", "tpsa": "Å²", "qed": "", "sa": ""}
@@ -40,6 +42,12 @@ def numbers_of(smiles: Sequence[str], workers: int | None = 1) -> NDArray[np.flo
     """Return the properties of SMILES, shape (n, 5); NaN where one is no molecule."""
     parts = chunked_map(_Numbers(smiles), len(smiles), CHUNK, 0, workers)
     return np.concatenate([np.zeros((0, len(TARGETS))), *parts])
+
+
+def zero_and_unit(numbers: NDArray[np.float64]) -> tuple[Tensor, Tensor]:
+    """Return the mean and the scatter of properties (n, 5), NaN aside, (5,) each."""
+    mean, scatter = np.nanmean(numbers, axis=0), np.nanstd(numbers, axis=0) + 1e-3
+    return torch.from_numpy(mean), torch.from_numpy(scatter)
 
 
 class _Numbers:

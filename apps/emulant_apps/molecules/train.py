@@ -34,7 +34,7 @@ from emulant_apps.molecules.model import FILE, build, load_model, save_model
 from emulant_apps.molecules.networks import Kind, Sizes
 from emulant_apps.molecules.prior import Codes, CodesAndProperties, build_prior
 from emulant_apps.molecules.selfies_words import SelfiesVocabulary
-from emulant_apps.molecules.targets import numbers_of
+from emulant_apps.molecules.targets import numbers_of, zero_and_unit
 from emulant_apps.molecules.vocabulary import Vocabulary
 
 __all__ = ["PRESETS", "Ramp", "Recipe", "codes_of", "fit_codes", "fit_strings", "run", "train"]
@@ -229,9 +229,8 @@ def fit_codes(
     z = codes_of(vae, rows)
     mean, scatter = z.mean(0), z.std(0) + 1e-3
     y = numbers_of(vocabulary.decode(rows[:, 1:]), config.workers)
-    told = torch.from_numpy(np.nanmean(y, axis=0)), torch.from_numpy(np.nanstd(y, axis=0) + 1e-3)
     bank = CodesAndProperties((z - mean) / scatter, torch.from_numpy(y), recipe.code_batch)
-    flow = build_prior(vae.latent, config.seed, told)
+    flow = build_prior(vae.latent, config.seed, zero_and_unit(y))
     optimiser = Optimiser(recipe.code_rate, warmup=min(100, recipe.code_steps))
     flow = played(
         flow, bank, {"field": optimiser}, config, "prior", "prior", recipe.code_steps,

@@ -94,9 +94,9 @@ def test_a_random_order_is_the_same_molecule() -> None:
 
 
 def test_the_share_of_random_orders() -> None:
-    more = shuffle_some(STRINGS, 0.2, 0)
+    more, of = shuffle_some(STRINGS, 0.2, 0)
     assert len(more) / (len(more) + len(STRINGS)) == pytest.approx(0.2, abs=0.01)
-    assert {canonical(text) for text in more} <= set(STRINGS)
+    assert [canonical(text) for text in more] == [STRINGS[k] for k in of]
     vocabulary = Vocabulary.wide(STRINGS, 120)
     rows = np.concatenate([vocabulary.encode(some).rows for some in (STRINGS, more)])
     order = np.repeat(np.array([0, 1], dtype=np.float32), [len(STRINGS), len(more)])
@@ -145,7 +145,7 @@ def test_a_vae_is_no_char_rnn() -> None:
 def test_the_published_sizes_fit_the_wheel() -> None:
     sizes = CharSizes(Vocabulary.wide(STRINGS, 120).words, width=CHAR_PRESETS["char-rnn"].width)
     halves = sum(p.numel() for p in build_char(sizes).parameters())
-    assert 2 * halves < 1_500_000
+    assert 2 * halves < 2_000_000
 
 
 def test_tuning_lowers_the_misfit_of_the_handful_and_the_guard_stops_it(char_model) -> None:

@@ -63,6 +63,11 @@ class Triangles:
         found: Floats = np.round(self._volumes * self.patch.n**4)
         return found
 
+    @property
+    def filters(self) -> tuple[Floats, tuple[tuple[int, int, int], ...]]:
+        """Return the rings (R, n, n/2 + 1), 0 or 1, and which three make each triple."""
+        return self._masks, tuple(self._index(triple) for triple in self.rings)
+
     def measure(self, maps: NDArray[np.floating]) -> Floats:
         """Return B of each map and triple, (N, triples), rad⁴."""
         n = self.patch.n
