@@ -60,8 +60,9 @@ class Scatter:
 
     def on(self, patch: Patch, cosmology: Cosmology) -> Gains:
         """Return what the gains of maps of ``patch`` are computed from."""
-        expected, index = _expected(self.key, patch, cosmology)
-        return Gains(self, expected, index, (self.degrees / patch.degrees) ** 2)
+        expected = _expected(self.key, patch, cosmology)
+        share = (self.degrees / patch.degrees) ** 2
+        return Gains(self, expected, _means(self.key, patch), share)
 
     @property
     def key(self) -> tuple[float, ...]:
@@ -82,48 +83,45 @@ class Gains:
     scatter: Scatter
     expected: Floats
     """E (K,), NaN where the patch has no such mode."""
-    index: NDArray[np.intp]
-    """Band of each mode of the half plane, K for those of none; flat."""
+    means: NDArray[np.float32]
+    """Weights of the modes of the half plane in the mean power of each band, (n (n/2 + 1), K)."""
     share: float
     """Area of calibration over that of the patch."""
 
     def of(self, modes: NDArray[np.complexfloating], pixel: float) -> Floats:
         """Return g (B, K) of the modes (B, n, n/2 + 1) of ``rfft2`` of maps (B, n, n)."""
-        n, half = modes.shape[1:]
-        weight = np.full(half, 2.0)
-        weight[0] = 1.0
-        if n % 2 == 0:
-            weight[-1] = 1.0
-        power = (modes.real**2 + modes.imag**2) * weight * (pixel**2 / n**2)
-        many = len(self.scatter.centres)
-        counts = np.bincount(self.index, np.tile(weight, n), many + 1)[:many]
-        sums = np.stack([np.bincount(self.index, row.ravel(), many + 1)[:many] for row in power])
-        known = np.isfinite(self.expected) & (counts > 0)
-        d = np.zeros_like(sums)
-        ratio = sums[:, known] / counts[known] / self.expected[known]
+        power = modes.real**2 + modes.imag**2
+        bands = power.reshape(len(power), -1) @ self.means * (pixel**2 / modes.shape[1] ** 2)
+        known = np.isfinite(self.expected)
+        d = np.zeros(bands.shape)
+        ratio = bands[:, known] / self.expected[known]
         d[:, known] = np.log(ratio) - self.share * self.scatter.mean[known]
-        change = self.scatter.matrix - np.eye(many)
+        change = self.scatter.matrix - np.eye(len(self.scatter.centres))
         found: Floats = 0.5 * d @ change.T + self.share * self.scatter.shift
         return found
 
 
 @lru_cache(maxsize=16)
-def _expected(
-    edges: tuple[float, ...], patch: Patch, cosmology: Cosmology
-) -> tuple[Floats, NDArray[np.intp]]:
-    """Return E of each band, NaN where there is no mode, and the band of each mode of rfft2."""
-    many = len(edges) - 1
-    ell = patch.ell[:, : patch.n // 2 + 1]
-    index = np.digitize(ell.ravel(), edges) - 1
-    index[index < 0] = many
-    whole = np.digitize(patch.ell.ravel(), edges) - 1
-    whole[whole < 0] = many
-    power = torus_power(patch, Convergence(cosmology).spectrum)
-    counts = np.bincount(whole, minlength=many + 1)[:many]
-    sums = np.bincount(whole, power.ravel(), many + 1)[:many]
-    expected = np.full(many, np.nan)
-    expected[counts > 0] = sums[counts > 0] / counts[counts > 0]
-    return expected, index
+def _expected(edges: tuple[float, ...], patch: Patch, cosmology: Cosmology) -> Floats:
+    """Return E of each band, (K,), NaN where there is no mode."""
+    power = torus_power(patch, Convergence(cosmology).spectrum)[:, : patch.n // 2 + 1]
+    means = _means(edges, patch)
+    expected: Floats = power.ravel() @ means.astype(np.float64)
+    return np.where(means.any(axis=0), expected, np.nan)
+
+
+@lru_cache(maxsize=4)
+def _means(edges: tuple[float, ...], patch: Patch) -> NDArray[np.float32]:
+    """Return the weights of the modes of ``rfft2`` in the mean of each band, (n (n/2 + 1), K)."""
+    half = patch.n // 2 + 1
+    weight = np.full((patch.n, half), 2.0)  # a mode and its conjugate
+    weight[:, 0] = 1.0
+    if patch.n % 2 == 0:
+        weight[:, -1] = 1.0
+    band = np.digitize(patch.ell[:, :half].ravel(), edges)[:, None] - 1
+    rows = np.where(band == np.arange(len(edges) - 1), weight.reshape(-1, 1), 0.0)
+    found: NDArray[np.float32] = (rows / np.maximum(rows.sum(0), 1)).astype(np.float32)
+    return found
 
 
 def calibrated_scatter(
@@ -173,7 +171,7 @@ def calibrated_scatter(
 
 def _powers(bands: Bands, maps: NDArray[np.floating], pair: tuple[float, float]) -> Floats:
     """Return P/E of maps of one cosmology, (N, K)."""
-    expected, _ = _expected(tuple(bands.edges), bands.patch, Cosmology(*pair))
+    expected = _expected(tuple(bands.edges), bands.patch, Cosmology(*pair))
     return bands.mean(bands.patch.power(maps)) / expected
 
 
