@@ -23,6 +23,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,6 +50,8 @@ LEAST_FCD = 10_000
 """Molecules on either side below which the FCD says nothing."""
 CHUNK = 250
 BITS = 1024
+AT_ONCE = 2048
+"""Molecules that ChemNet is given at once: about a gigabyte."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -218,13 +221,22 @@ def chemnet_distance(drawn: Sequence[str], truth: Sequence[str]) -> float:
     """Return the same of any number of molecules; it falls with the number."""
     from fcd_torch import FCD
 
-    return float(FCD(device="cpu", n_jobs=1)(gen=list(drawn), pref=_chemnet_moments(tuple(truth))))
+    net = FCD(device="cpu", n_jobs=1)
+    return float(net.metric(_chemnet_moments(tuple(truth)), _moments(net, drawn)))
 
 
 @lru_cache(maxsize=1)  # one truth judges many
 def _chemnet_moments(truth: tuple[str, ...]) -> dict[str, NDArray[np.float64]]:
-    """Return the mean and the covariance of ChemNet's activations."""
     from fcd_torch import FCD
 
-    moments: dict[str, NDArray[np.float64]] = FCD(device="cpu", n_jobs=1).precalc(list(truth))
-    return moments
+    return _moments(FCD(device="cpu", n_jobs=1), truth)
+
+
+def _moments(net: Any, smiles: Sequence[str]) -> dict[str, NDArray[np.float64]]:
+    """Return the mean and the covariance of ChemNet's activations.
+
+    By parts, for the net holds every layer's output of what it is given at once.
+    """
+    starts = range(0, len(smiles), AT_ONCE)
+    rows = np.concatenate([net.get_predictions(list(smiles[k : k + AT_ONCE])) for k in starts])
+    return {"mu": rows.mean(0), "sigma": np.cov(rows.T)}
