@@ -236,8 +236,7 @@ class MapFeatures(nn.Module):
         edge = 0.5 * (1 - np.cos(np.pi * np.clip(line / (pixels / 8), 0, 1)))
         self.register_buffer("bands", torch.tensor(matrix.reshape(len(matrix), -1)).float())
         self.register_buffer("window", torch.tensor(edge[:, None] * edge).float())
-        self.triangles = default_triangles(patch)
-        masks, self.sides = self.triangles.filters
+        masks, self.sides = default_triangles(patch).filters
         self.register_buffer("rings", torch.tensor(masks).float())
         self.length = len(matrix) + 2 * len(self.LEVELS) + 2 + len(self.sides)
         self.register_buffer("zero", torch.zeros(self.length))

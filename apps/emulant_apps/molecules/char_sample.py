@@ -31,7 +31,7 @@ from emulant_apps.molecules.decoding import (
 )
 from emulant_apps.molecules.vocabulary import PAD, tokens
 
-__all__ = ["SHIPPED", "CharEmulator", "of_chunk", "token_scores"]
+__all__ = ["SHIPPED", "CharEmulator", "token_scores"]
 
 SHIPPED = "char_rnn.safetensors"
 """File of the weights that came with the package."""
@@ -116,8 +116,8 @@ class CharEmulator:
                 "--temperature: must be above 0 for a char-RNN, which would say one and the same "
                 "string; 1 is its own law"
             )
-        work = partial(_new, self.model, mode, seed, start // CHUNK, asked)
-        return in_chunks(work, count, seed, workers, progress, start)
+        work = partial(_new, self.model, mode, seed)
+        return in_chunks(work, count, seed, workers, progress, start, asked)
 
     def draw(
         self,
@@ -195,26 +195,13 @@ def _new(
     model: CharModel,
     mode: Mode,
     seed: int,
-    first: int,
-    asked: NDArray[np.float64] | None,
     chunk: int,
-    size: int,
-    unused: int,
+    asked: NDArray[np.float64] | None,
 ) -> Drawn:
-    """Return one chunk of new strings; rows asked begin with those of chunk ``first``."""
-    del size, unused
+    """Return one chunk of new strings."""
     rng = torch_rng(seed, "molecules char-rnn sample", chunk)
     with evaluating(model.rnn), one_thread():
-        return _said(model, CHUNK, mode, rng, asked=of_chunk(asked, chunk - first))
-
-
-def of_chunk(asked: NDArray[np.float64] | None, chunk: int) -> NDArray[np.float64] | None:
-    """Return what is asked of the strings of a chunk, one row each, or one row for all."""
-    if asked is None or asked.ndim == 1:
-        return asked
-    rows = asked[chunk * CHUNK : (chunk + 1) * CHUNK]
-    nothing = np.full((CHUNK - len(rows), asked.shape[1]), np.nan)
-    return np.concatenate([rows, nothing])
+        return _said(model, CHUNK, mode, rng, asked=asked)
 
 
 def _said(

@@ -180,18 +180,44 @@ def joined(parts: Sequence[Drawn], count: int | None = None) -> Drawn:
 
 
 def in_chunks(
-    work: Callable[[int, int, int], Drawn],
+    work: Callable[[int, NDArray[np.float64] | None], Drawn],
     count: int,
     seed: int,
     workers: int | None,
     progress: Callable[[int, int], None] | None,
     start: int,
+    asked: NDArray[np.float64] | None,
 ) -> Drawn:
     """Return ``count`` strings, from number ``start`` on, of chunks that ``work`` draws whole.
 
-    ``start`` is a multiple of CHUNK; ``work`` is given the number of its chunk first.
+    ``start`` is a multiple of CHUNK; ``work`` is given the number of its chunk, and what is asked
+    of its strings: one row for all, or one each.
     """
     if start % CHUNK:
         raise ValueError(f"'start' must be a multiple of {CHUNK}, got {start}")
     first, chunks = start // CHUNK, math.ceil(count / CHUNK)
-    return joined(chunked_map(work, chunks, 1, seed, workers, progress, first), count)
+    each = _Chunk(work, first, asked)
+    return joined(chunked_map(each, chunks, 1, seed, workers, progress, first), count)
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    """The work of one chunk; picklable."""
+
+    work: Callable[[int, NDArray[np.float64] | None], Drawn]
+    first: int
+    asked: NDArray[np.float64] | None
+    """Rows asked begin with those of chunk ``first``."""
+
+    def __call__(self, chunk: int, size: int, seed: int) -> Drawn:
+        del size, seed
+        return self.work(chunk, _of_chunk(self.asked, chunk - self.first))
+
+
+def _of_chunk(asked: NDArray[np.float64] | None, chunk: int) -> NDArray[np.float64] | None:
+    """Return what is asked of the strings of a chunk, one row each, or one row for all."""
+    if asked is None or asked.ndim == 1:
+        return asked
+    rows = asked[chunk * CHUNK : (chunk + 1) * CHUNK]
+    nothing = np.full((CHUNK - len(rows), asked.shape[1]), np.nan)
+    return np.concatenate([rows, nothing])

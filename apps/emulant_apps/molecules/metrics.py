@@ -219,24 +219,26 @@ def frechet_chemnet(drawn: Sequence[str], truth: Sequence[str]) -> float:
 
 def chemnet_distance(drawn: Sequence[str], truth: Sequence[str]) -> float:
     """Return the same of any number of molecules; it falls with the number."""
+    return float(_chemnet().metric(_true_moments(tuple(truth)), _moments(drawn)))
+
+
+@lru_cache(maxsize=1)
+def _chemnet() -> Any:
     from fcd_torch import FCD
 
-    net = FCD(device="cpu", n_jobs=1)
-    return float(net.metric(_chemnet_moments(tuple(truth)), _moments(net, drawn)))
+    return FCD(device="cpu", n_jobs=1)
 
 
 @lru_cache(maxsize=1)  # one truth judges many
-def _chemnet_moments(truth: tuple[str, ...]) -> dict[str, NDArray[np.float64]]:
-    from fcd_torch import FCD
-
-    return _moments(FCD(device="cpu", n_jobs=1), truth)
+def _true_moments(truth: tuple[str, ...]) -> dict[str, NDArray[np.float64]]:
+    return _moments(truth)
 
 
-def _moments(net: Any, smiles: Sequence[str]) -> dict[str, NDArray[np.float64]]:
+def _moments(smiles: Sequence[str]) -> dict[str, NDArray[np.float64]]:
     """Return the mean and the covariance of ChemNet's activations.
 
     By parts, for the net holds every layer's output of what it is given at once.
     """
-    starts = range(0, len(smiles), AT_ONCE)
+    net, starts = _chemnet(), range(0, len(smiles), AT_ONCE)
     rows = np.concatenate([net.get_predictions(list(smiles[k : k + AT_ONCE])) for k in starts])
     return {"mu": rows.mean(0), "sigma": np.cov(rows.T)}

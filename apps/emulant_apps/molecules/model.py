@@ -12,10 +12,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from emulant.errors import InputError
+from emulant.methods.game import evaluating
 from emulant.methods.vae import VAE
 from emulant.nets.initial import initial_parameters
 from emulant.rng import torch_rng
@@ -36,6 +39,7 @@ __all__ = [
     "FILE",
     "Model",
     "build",
+    "codes_of",
     "load_model",
     "read_weights",
     "save_model",
@@ -95,6 +99,15 @@ def told(z: Tensor, doubt: float) -> Tensor | None:
         return None
     e = z * ((1 - math.sqrt(1 - doubt**2)) / doubt)
     return torch.cat([torch.full_like(z[:, :1], doubt), e], 1)
+
+
+def codes_of(vae: VAE, rows: NDArray[np.uint8]) -> Tensor:
+    """Return the means of q(z | x) of encoded strings, (n, Z)."""
+    with evaluating(vae):
+        starts = range(0, len(rows), 1000)
+        return torch.cat(
+            [vae.encode(torch.from_numpy(rows[k : k + 1000]).long()).mean for k in starts]
+        )
 
 
 def save_model(

@@ -191,7 +191,8 @@ class StringDecoder(nn.Module):
         """
         n = len(z)
         f, memory = self.begin(self.noisy(z, c))
-        f, memory = f.repeat_interleave(width, 0), _rows(memory, _copies(n, width, z.device))
+        copies = torch.arange(n, device=z.device).repeat_interleave(width)
+        f, memory = f[copies], _rows(memory, copies)
         said = torch.full((n, width, self.positions), PAD, device=z.device)
         score = torch.full((n, width), -torch.inf, dtype=torch.float64, device=z.device)
         score[:, 0] = 0.0  # the others are no beginnings yet
@@ -216,10 +217,6 @@ class StringDecoder(nn.Module):
         best = torch.where(ended, score, score - 1e6).argmax(1)
         every = torch.arange(n, device=z.device)
         return said[every, best], score[every, best]
-
-
-def _copies(n: int, width: int, device: torch.device) -> Tensor:
-    return torch.arange(n, device=device).repeat_interleave(width)
 
 
 def _rows(memory: Any, rows: Tensor) -> Any:

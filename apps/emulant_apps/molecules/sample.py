@@ -29,7 +29,7 @@ from emulant.parallel import chunked_map
 from emulant.rng import torch_rng
 from emulant.store.hashing import hash_json
 from emulant.threads import one_thread
-from emulant_apps.molecules.char_sample import CharEmulator, of_chunk
+from emulant_apps.molecules.char_sample import CharEmulator
 from emulant_apps.molecules.decoding import (
     CHUNK,
     REDRAWS,
@@ -42,7 +42,7 @@ from emulant_apps.molecules.decoding import (
     joined,
     until_molecules,
 )
-from emulant_apps.molecules.model import Model, load_model, told
+from emulant_apps.molecules.model import Model, codes_of, load_model, told
 
 __all__ = ["CHUNK", "Drawn", "Emulator", "Mode", "is_molecule"]
 
@@ -178,8 +178,8 @@ class Emulator:
 
     def codes(self, rows: NDArray[np.uint8]) -> Tensor:
         """Return the mean codes (n, Z) of encoded strings."""
-        with evaluating(self.model.vae), one_thread():
-            return self.model.vae.encode(torch.from_numpy(rows).long()).mean
+        with one_thread():
+            return codes_of(self.model.vae, rows)
 
     def sample(
         self,
@@ -199,8 +199,8 @@ class Emulator:
             Properties in the order of :data:`~.targets.TARGETS`, (5,) for all strings or
             (count, 5), NaN where nothing is asked.
         """
-        work = partial(_of_prior, self, mode or Mode(), seed, start // CHUNK, asked)
-        return in_chunks(work, count, seed, workers, progress, start)
+        work = partial(_of_prior, self, mode or Mode(), seed)
+        return in_chunks(work, count, seed, workers, progress, start, asked)
 
     def analogues(
         self,
@@ -269,16 +269,12 @@ def _of_prior(
     emulator: Emulator,
     mode: Mode,
     seed: int,
-    first: int,
-    asked: NDArray[np.float64] | None,
     chunk: int,
-    size: int,
-    unused: int,
+    asked: NDArray[np.float64] | None,
 ) -> Drawn:
-    """Return the strings of one chunk of the prior; rows asked begin with those of ``first``."""
-    del size, unused
+    """Return the strings of one chunk of the prior."""
     rng = torch_rng(seed, "molecules sample", chunk)
-    z = emulator.latents(CHUNK, rng, mode, of_chunk(asked, chunk - first))
+    z = emulator.latents(CHUNK, rng, mode, asked)
     with evaluating(emulator.model.vae), one_thread():
         return _said(emulator.model, z, replace(mode, doubt=emulator.doubt_of(mode)), rng)
 
@@ -302,21 +298,16 @@ def _of_prototype(
 
 def _said(model: Model, z: Tensor, mode: Mode, rng: torch.Generator) -> Drawn:
     """Return what the decoder says of latents (n, Z), in ``mode``."""
+    doubt = model.doubt if mode.doubt is None else mode.doubt
 
     def once(rows: Sequence[int] | None, temperature: float) -> tuple[list[str], Scores]:
         some = z if rows is None else z[list(rows)]
         if mode.beam > 1 and rows is None:
-            return _searched(model, some, mode)
-        return _once(model, some, temperature, mode.masked, rng, mode.doubt)
+            found, score = model.decoder.search(some, mode.beam, told(some, doubt))
+            return model.sizes.vocabulary.decode(found.numpy()), score.numpy()
+        return _once(model, some, temperature, mode.masked, rng, doubt)
 
     return until_molecules(once, mode)
-
-
-def _searched(model: Model, z: Tensor, mode: Mode) -> tuple[list[str], Scores]:
-    """Return the string of each latent that a beam search finds, and its ln p."""
-    context = told(z, model.doubt if mode.doubt is None else mode.doubt)
-    rows, score = model.decoder.search(z, mode.beam, context)
-    return model.sizes.vocabulary.decode(rows.numpy()), score.numpy()
 
 
 def _once(
@@ -325,12 +316,12 @@ def _once(
     temperature: float,
     masked: bool,
     rng: torch.Generator,
-    doubt: float | None = None,
+    doubt: float,
 ) -> tuple[list[str], Scores]:
     """Return one string of each latent, and its ln p."""
     masked = masked and model.sizes.strings == "smiles"  # SELFIES are grammatical of themselves
     choice = Choice(model.sizes.vocabulary, len(z), rng, temperature, masked)
-    rows = model.decoder.say(z, choice, told(z, model.doubt if doubt is None else doubt))
+    rows = model.decoder.say(z, choice, told(z, doubt))
     return model.sizes.vocabulary.decode(rows.numpy()), choice.score.numpy()
 
 

@@ -29,7 +29,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from emulant.methods.game import evaluating
 from emulant.rng import derive, numpy_rng, torch_rng
 from emulant.threads import one_thread
 from emulant.train import Optimiser, Plan, fit
@@ -129,8 +128,7 @@ class LatentSearch:
         if not self.prototypes:
             return self.emulator.latents(n, rng)
         rows = self.emulator.model.sizes.vocabulary.encode(self.prototypes).rows
-        with evaluating(self.emulator.model.vae), one_thread():
-            m = self.emulator.model.vae.encode(torch.from_numpy(rows).long()).mean
+        m = self.emulator.codes(rows)
         z = m[torch.arange(n) % len(m)]
         e = torch.randn(z.shape, generator=rng)
         e[: len(m)] = 0.0  # the prototypes themselves are scored, too

@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from emulant.errors import PASS, InputError
-from emulant.methods.game import evaluating
 from emulant.methods.vae import VAE
 from emulant.rng import numpy_rng
 from emulant.store.hashing import hash_arrays
@@ -30,14 +29,14 @@ from emulant.train.plan import Precision
 from emulant_apps.molecules.bank import Strings, training_strings
 from emulant_apps.molecules.config import TrainConfig
 from emulant_apps.molecules.games import played
-from emulant_apps.molecules.model import FILE, build, load_model, save_model
+from emulant_apps.molecules.model import FILE, build, codes_of, load_model, save_model
 from emulant_apps.molecules.networks import Kind, Sizes
 from emulant_apps.molecules.prior import Codes, CodesAndProperties, build_prior
 from emulant_apps.molecules.selfies_words import SelfiesVocabulary
 from emulant_apps.molecules.targets import numbers_of, zero_and_unit
 from emulant_apps.molecules.vocabulary import Vocabulary
 
-__all__ = ["PRESETS", "Ramp", "Recipe", "codes_of", "fit_codes", "fit_strings", "run", "train"]
+__all__ = ["PRESETS", "Ramp", "Recipe", "fit_codes", "fit_strings", "run", "train"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,12 +254,3 @@ def _start_from(directory: Path, vae: VAE, sizes: Sizes) -> None:
         raise InputError(f"--start {directory}: is a model of other sizes") from error
     if known != sizes:
         raise InputError(f"--start {directory}: knows other tokens than these molecules use")
-
-
-def codes_of(vae: VAE, rows: NDArray[np.uint8]) -> Tensor:
-    """Return the means of q(z | x) of encoded strings, (n, Z)."""
-    with evaluating(vae):
-        starts = range(0, len(rows), 1000)
-        return torch.cat(
-            [vae.encode(torch.from_numpy(rows[k : k + 1000]).long()).mean for k in starts]
-        )
