@@ -334,7 +334,7 @@ def _scattered(
 
     def of(modes: NDArray[np.complex64], sigma: float) -> NDArray[np.float32]:
         maps = fft.irfft2(modes, s=(patch.n, patch.n))[:, cut, cut] * np.float32(sigma)
-        g = gains.of(fft.rfft2(maps), inner.pixel).astype(np.float32)
+        g = gains.of(fft.rfft2(maps)).astype(np.float32)
         found: NDArray[np.float32] = np.exp(np.tensordot(g, weights, 1))
         return found
 

@@ -3,7 +3,7 @@ r"""The scatter of a map's band powers, brought to that of true maps.
 A network that is taught by a critic puts too much of its small-scale power into some maps and too
 little into others. Notation: P_b the mean power of a map in band b, E_b its expectation at the
 cosmology, m_b the mean of ln(P_b/E_b), d_b = ln(P_b/E_b) - m_b; S the covariance of d over the
-emulator's maps of one cosmology, T that of true maps. Each map is multiplied, mode by mode, by e^g,
+emulator's maps, T that of true maps. Each map is multiplied, mode by mode, by e^g,
 
     g_b = [(A - 1) d]_b / 2 + h_b,    A = S^(-1/2) (S^(1/2) T S^(1/2))^(1/2) S^(-1/2),
 
@@ -62,7 +62,7 @@ class Scatter:
         """Return what the gains of maps of ``patch`` are computed from."""
         expected = _expected(self.key, patch, cosmology)
         share = (self.degrees / patch.degrees) ** 2
-        return Gains(self, expected, _means(self.key, patch), share)
+        return Gains(self, expected, _means(self.key, patch), patch.pixel, share)
 
     @property
     def key(self) -> tuple[float, ...]:
@@ -85,13 +85,15 @@ class Gains:
     """E (K,), NaN where the patch has no such mode."""
     means: NDArray[np.float32]
     """Weights of the modes of the half plane in the mean power of each band, (n (n/2 + 1), K)."""
+    pixel: float
+    """Side of a pixel, radians."""
     share: float
     """Area of calibration over that of the patch."""
 
-    def of(self, modes: NDArray[np.complexfloating], pixel: float) -> Floats:
+    def of(self, modes: NDArray[np.complexfloating]) -> Floats:
         """Return g (B, K) of the modes (B, n, n/2 + 1) of ``rfft2`` of maps (B, n, n)."""
         power = modes.real**2 + modes.imag**2
-        bands = power.reshape(len(power), -1) @ self.means * (pixel**2 / modes.shape[1] ** 2)
+        bands = power.reshape(len(power), -1) @ self.means * (self.pixel**2 / modes.shape[1] ** 2)
         known = np.isfinite(self.expected)
         d = np.zeros(bands.shape)
         ratio = bands[:, known] / self.expected[known]
@@ -176,9 +178,12 @@ def _powers(bands: Bands, maps: NDArray[np.floating], pair: tuple[float, float])
 
 
 def _covariance(powers: Sequence[Floats]) -> Floats:
-    """Return the covariance of ln P within a cosmology."""
-    d = np.concatenate([np.log(p) - np.log(p).mean(0) for p in powers])
-    found: Floats = d.T @ d / (len(d) - len(powers))
+    """Return the covariance of ln(P/E) around its mean over all cosmologies.
+
+    The mean of each would be that of its few boxes, and their own scatter would be lost: E is known
+    for each, so that what is left depends on cosmology by a per cent, and on the box by ten.
+    """
+    found: Floats = np.cov(np.log(np.concatenate(powers)).T)
     return found
 
 

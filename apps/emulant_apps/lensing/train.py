@@ -48,6 +48,7 @@ from emulant.train import Optimiser, Plan, alone, begun, fit
 from emulant_apps.lensing.batches import GROUP, Pairs, Related, of_pixels
 from emulant_apps.lensing.config import DEGREES, PIXELS, TrainConfig
 from emulant_apps.lensing.data import lognormal_shift, split
+from emulant_apps.lensing.features import MapFeatures
 from emulant_apps.lensing.field.grid import Bands, Patch
 from emulant_apps.lensing.field.pixels import pixel_variance
 from emulant_apps.lensing.field.random import RandomSky
@@ -72,7 +73,6 @@ from emulant_apps.lensing.transport import (
     Carrier,
     CosmologyCritic,
     Flow,
-    MapFeatures,
 )
 
 __all__ = ["PRESETS", "SKEWNESS", "Recipe", "calibrated_filter", "run", "train"]

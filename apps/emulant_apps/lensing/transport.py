@@ -28,11 +28,9 @@ from emulant.conditions import ContinuousEmbedding, FiLM
 from emulant.nets.conv import ConvCritic, convolution
 from emulant.nets.shuffle import channels_to_space, space_to_channels
 from emulant.samplers.ode import integrate
-from emulant_apps.lensing.config import DEGREES, PIXELS
-from emulant_apps.lensing.field.bispectrum import default_triangles
-from emulant_apps.lensing.field.grid import Patch, default_bands
+from emulant_apps.lensing.features import MapFeatures
 
-__all__ = ["Carrier", "CosmologyCritic", "Flow", "MapFeatures", "Transport"]
+__all__ = ["Carrier", "CosmologyCritic", "Flow", "Transport"]
 
 MEAN, SCALE = (0.3, 0.8), (0.06, 0.06)
 """Of (Ω_m, S₈) over the design."""
@@ -207,67 +205,6 @@ class Flow(Carrier):
             return self.velocity(x, x.new_full((len(x),), t), cosmology)
 
         return integrate(slope, source, self.times, "heun")
-
-
-class MapFeatures(nn.Module):
-    """What is measured on each map in training: band powers, bispectrum, soft histograms.
-
-    Histograms are of two scales.
-
-    Maps lose their mean and are tapered before their power is taken. :meth:`standardise` sets
-    zero and unit by true maps.
-    """
-
-    bands: Tensor
-    window: Tensor
-    rings: Tensor
-    zero: Tensor
-    unit: Tensor
-
-    LEVELS = (-2.0, -1.0, -0.3, 0.3, 1.0, 2.0, 3.0, 4.0, 5.5)
-    LOWEST = 2
-    """Bands left out: what the network adds holds no such scale."""
-
-    def __init__(self, pixels: int = PIXELS) -> None:
-        super().__init__()
-        patch = Patch(pixels, DEGREES * pixels / PIXELS)
-        matrix = default_bands(patch).matrix[self.LOWEST :].reshape(-1, pixels, pixels)
-        line = np.minimum(np.arange(pixels) + 0.5, pixels - np.arange(pixels) - 0.5)
-        edge = 0.5 * (1 - np.cos(np.pi * np.clip(line / (pixels / 8), 0, 1)))
-        self.register_buffer("bands", torch.tensor(matrix.reshape(len(matrix), -1)).float())
-        self.register_buffer("window", torch.tensor(edge[:, None] * edge).float())
-        masks, self.sides = default_triangles(patch).filters
-        self.register_buffer("rings", torch.tensor(masks).float())
-        self.length = len(matrix) + 2 * len(self.LEVELS) + 2 + len(self.sides)
-        self.register_buffer("zero", torch.zeros(self.length))
-        self.register_buffer("unit", torch.ones(self.length))
-
-    def forward(self, x: Tensor, c: Tensor | None = None) -> Tensor:  # noqa: ARG002 - the protocol
-        """Return the features (B, K) of maps (B, 1, n, n)."""
-        x = x - x.mean((2, 3), keepdim=True)
-        modes = torch.fft.fft2(x[:, 0] * self.window)
-        power = modes.real.square() + modes.imag.square()
-        logs = torch.log(power.flatten(1) @ self.bands.T)
-        rows = [logs]
-        for values, sharp in ((x, 4.0), (nn.functional.avg_pool2d(x, 2), 5.0)):
-            flat = values.flatten(1)
-            rows += [torch.sigmoid(sharp * (flat - level)).mean(1, keepdim=True)
-                     for level in self.LEVELS]  # fmt: skip
-        slope = (x[:, :, 1:] - x[:, :, :-1]).flatten(1)
-        across = (x[:, :, :, 1:] - x[:, :, :, :-1]).flatten(1)
-        rows.append(torch.log(slope.abs().mean(1, keepdim=True)))
-        rows.append(torch.log(across.abs().mean(1, keepdim=True)))
-        rings = torch.fft.irfft2(torch.fft.rfft2(x) * self.rings, s=x.shape[2:])
-        triples = [(rings[:, a] * rings[:, b] * rings[:, c]).mean((1, 2)) for a, b, c in self.sides]
-        rows.append(torch.stack(triples, 1))
-        return (torch.cat(rows, 1) - self.zero) / self.unit
-
-    def standardise(self, maps: Tensor) -> None:
-        """Measure zero and unit on true ``maps`` (N, 1, n, n)."""
-        with torch.no_grad():
-            found = self(maps)
-            self.unit.copy_(found.std(0).clamp(min=1e-6))
-            self.zero.copy_(found.mean(0))
 
 
 class CosmologyCritic(nn.Module):

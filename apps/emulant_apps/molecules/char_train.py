@@ -33,7 +33,7 @@ from emulant_apps.molecules.chemistry.parse import shuffled
 from emulant_apps.molecules.config import TrainConfig
 from emulant_apps.molecules.games import played
 from emulant_apps.molecules.prior import some_told
-from emulant_apps.molecules.targets import numbers_of, zero_and_unit
+from emulant_apps.molecules.targets import PROPERTIES, kept_numbers, zero_and_unit
 from emulant_apps.molecules.vocabulary import Vocabulary
 
 __all__ = ["CHAR_PRESETS", "CharRecipe", "Lines", "shuffle_some", "train_char"]
@@ -46,13 +46,13 @@ LENGTH = 120
 class CharRecipe:
     """Everything that a preset decides."""
 
-    width: int = 384
+    width: int = 512
     molecules: int | None = None
     """Training molecules, drawn at random; None: all."""
-    batch: int = 64
+    batch: int = 128
     """Strings of a batch."""
-    steps: int = 22_000
-    rate: float = 3e-3
+    steps: int = 24_000
+    rate: float = 2e-3
     """Highest learning rate."""
     shuffled: float = 0.2
     """Share of the strings that are written in a random order."""
@@ -60,7 +60,7 @@ class CharRecipe:
 
 
 CHAR_PRESETS: Mapping[str, CharRecipe] = {
-    "char-rnn-quick": CharRecipe(320, molecules=100_000, steps=4_000),
+    "char-rnn-quick": CharRecipe(320, molecules=100_000, batch=64, steps=4_000, rate=3e-3),
     "char-rnn": CharRecipe(),
 }
 
@@ -175,6 +175,6 @@ def _lines(
     encoded = vocabulary.encode(others)
     rows = [plain.rows, encoded.rows]
     order = np.repeat(np.array([0, 1], dtype=np.float32), [len(part) for part in rows])
-    numbers = numbers_of(kept, config.workers)
+    numbers = kept_numbers(kept, config.out / PROPERTIES, config.workers)
     properties = np.concatenate([numbers, numbers[of[encoded.kept]]])
     return Lines(np.concatenate(rows), order, recipe.batch, properties), len(plain.unknown)

@@ -5,7 +5,8 @@ The order of the numbers is that of :data:`TARGETS`; NaN is what was not asked.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
@@ -14,16 +15,28 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from emulant.parallel import chunked_map
+from emulant.progress import Progress
+from emulant.store import hash_json, load_arrays, save_arrays
 from emulant_apps.molecules.chemistry.parse import parse
 from emulant_apps.molecules.chemistry.properties import properties_of
 
-__all__ = ["TARGETS", "numbers_of", "target_table", "target_vector", "zero_and_unit"]
+__all__ = [
+    "PROPERTIES",
+    "TARGETS",
+    "kept_numbers",
+    "numbers_of",
+    "target_table",
+    "target_vector",
+    "zero_and_unit",
+]
 
 TARGETS: Mapping[str, str] = MappingProxyType(
     {"mass": "g/mol", "logp": "", "tpsa": "Å²", "qed": "", "sa": ""}
 )
 """Properties by the names of :class:`~.chemistry.properties.Properties`, with their units."""
 CHUNK = 500
+PROPERTIES = "properties.npz"
+"""File of the training molecules' properties in the directory of a run."""
 
 
 def target_vector(asked: Mapping[str, float | None]) -> NDArray[np.float64] | None:
@@ -38,10 +51,28 @@ def target_vector(asked: Mapping[str, float | None]) -> NDArray[np.float64] | No
     return np.array([np.nan if value is None else value for value in values])
 
 
-def numbers_of(smiles: Sequence[str], workers: int | None = 1) -> NDArray[np.float64]:
+def numbers_of(
+    smiles: Sequence[str],
+    workers: int | None = 1,
+    progress: Callable[[int, int], None] | None = None,
+) -> NDArray[np.float64]:
     """Return the properties of SMILES, shape (n, 5); NaN where one is no molecule."""
-    parts = chunked_map(_Numbers(smiles), len(smiles), CHUNK, 0, workers)
+    parts = chunked_map(_Numbers(smiles), len(smiles), CHUNK, 0, workers, progress)
     return np.concatenate([np.zeros((0, len(TARGETS))), *parts])
+
+
+def kept_numbers(smiles: Sequence[str], file: Path, workers: int | None = 1) -> NDArray[np.float64]:
+    """Return the same, with its progress, and keep it in ``file`` for a run that is resumed."""
+    content = hash_json(list(smiles))
+    if file.exists():
+        kept = load_arrays(file)
+        if kept.attributes.get("smiles") == content:
+            return kept.arrays["numbers"]
+    with Progress("properties", total=len(smiles)) as progress:
+        numbers = numbers_of(smiles, workers, progress.update)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    save_arrays(file, {"numbers": numbers}, attributes={"smiles": content})
+    return numbers
 
 
 def zero_and_unit(numbers: NDArray[np.float64]) -> tuple[Tensor, Tensor]:

@@ -33,7 +33,7 @@ from emulant_apps.molecules.model import FILE, build, codes_of, load_model, save
 from emulant_apps.molecules.networks import Kind, Sizes
 from emulant_apps.molecules.prior import Codes, CodesAndProperties, build_prior
 from emulant_apps.molecules.selfies_words import SelfiesVocabulary
-from emulant_apps.molecules.targets import numbers_of, zero_and_unit
+from emulant_apps.molecules.targets import PROPERTIES, kept_numbers, zero_and_unit
 from emulant_apps.molecules.vocabulary import Vocabulary
 
 __all__ = ["PRESETS", "Ramp", "Recipe", "fit_codes", "fit_strings", "run", "train"]
@@ -227,7 +227,7 @@ def fit_codes(
     rows = rows[np.sort(chosen)]
     z = codes_of(vae, rows)
     mean, scatter = z.mean(0), z.std(0) + 1e-3
-    y = numbers_of(vocabulary.decode(rows[:, 1:]), config.workers)
+    y = kept_numbers(vocabulary.decode(rows[:, 1:]), config.out / PROPERTIES, config.workers)
     bank = CodesAndProperties((z - mean) / scatter, torch.from_numpy(y), recipe.code_batch)
     flow = build_prior(vae.latent, config.seed, zero_and_unit(y))
     optimiser = Optimiser(recipe.code_rate, warmup=min(100, recipe.code_steps))

@@ -11,6 +11,7 @@ from emulant_apps.lensing.batches import Pairs, Related, of_pixels
 from emulant_apps.lensing.config import SimulateConfig, TrainConfig
 from emulant_apps.lensing.criteria import Layout, PixelUnits, plain_statistics
 from emulant_apps.lensing.data import simulate, split
+from emulant_apps.lensing.features import MapFeatures
 from emulant_apps.lensing.field.extrema import counts
 from emulant_apps.lensing.field.grid import Patch, default_bands
 from emulant_apps.lensing.field.pixels import patch_power, pixel_variance
@@ -21,7 +22,7 @@ from emulant_apps.lensing.sample import Emulator
 from emulant_apps.lensing.theory.convergence import Convergence
 from emulant_apps.lensing.theory.cosmology import Cosmology
 from emulant_apps.lensing.train import calibrated_filter, train
-from emulant_apps.lensing.transport import MapFeatures, Transport
+from emulant_apps.lensing.transport import Transport
 from emulant_apps.lensing.validate import certificate, rows_of
 
 COSMOLOGIES = ((0.25, 0.9), (0.35, 0.7), (0.3, 0.8), (0.28, 0.75))

@@ -15,7 +15,13 @@ from emulant_apps.molecules.generate import run_sample
 from emulant_apps.molecules.model import load_model
 from emulant_apps.molecules.prior import Codes, CodesAndProperties, build_prior, prior_of
 from emulant_apps.molecules.sample import CHUNK, Emulator
-from emulant_apps.molecules.targets import TARGETS, numbers_of, target_table, target_vector
+from emulant_apps.molecules.targets import (
+    TARGETS,
+    kept_numbers,
+    numbers_of,
+    target_table,
+    target_vector,
+)
 from emulant_apps.molecules.train import train
 
 NOTHING = np.full(5, np.nan)
@@ -102,6 +108,19 @@ def test_vectors_and_tables_of_what_is_asked() -> None:
     table = target_table(vector, ["CC(=O)Oc1ccccc1C(=O)O", "C1CC"], 1)
     assert [line.split()[0] for line in table.splitlines()[1:]] == list(TARGETS)
     assert "2.5" in table
+
+
+def test_properties_are_kept_for_a_run_that_is_resumed(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The same molecules are not computed twice; other molecules are."""
+    file = tmp_path / "run" / "properties.npz"
+    numbers = kept_numbers(["CCO", "c1ccccc1"], file)
+    assert np.array_equal(numbers, numbers_of(["CCO", "c1ccccc1"]))
+    assert "properties: done" in capfd.readouterr().err
+    assert np.array_equal(kept_numbers(["CCO", "c1ccccc1"], file), numbers)
+    assert capfd.readouterr().err == ""
+    assert np.array_equal(kept_numbers(["CCN"], file), numbers_of(["CCN"]))
 
 
 def test_what_cannot_be_asked(tmp_path: Path) -> None:
