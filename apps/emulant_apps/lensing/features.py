@@ -106,8 +106,22 @@ class MapFeatures(nn.Module):
         self.register_buffer("window", torch.tensor(edge[:, None] * edge).float())
         masks, self.sides = default_triangles(patch).filters
         self.register_buffer("rings", torch.tensor(masks).float())
-        counted = 2 * len(self.LEVELS) + len(self.PEAKS) + len(self.MINIMA)
-        self.length = len(matrix) + counted + 2 * len(self.CONTOURS) + len(self.sides)
+        sizes = {
+            "power": len(matrix),
+            "pixels": len(self.LEVELS),
+            "wide pixels": len(self.LEVELS),
+            "peaks": len(self.PEAKS),
+            "minima": len(self.MINIMA),
+            "contours": 2 * len(self.CONTOURS),
+            "bispectrum": len(self.sides),
+        }
+        ends = np.cumsum(list(sizes.values())).tolist()
+        self.parts = {
+            name: slice(end - size, end)
+            for (name, size), end in zip(sizes.items(), ends, strict=True)
+        }
+        """Columns of each kind."""
+        self.length = ends[-1]
         self.register_buffer("zero", torch.zeros(self.length))
         self.register_buffer("unit", torch.ones(self.length))
 

@@ -54,6 +54,7 @@ from emulant_apps.lensing.field.pixels import pixel_variance
 from emulant_apps.lensing.field.random import RandomSky
 from emulant_apps.lensing.files import read_maps
 from emulant_apps.lensing.maps import Maps, degraded
+from emulant_apps.lensing.means import FeatureMeans
 from emulant_apps.lensing.model import (
     Filter,
     Model,
@@ -100,11 +101,15 @@ class Recipe:
     """Steps of flow matching that come first."""
     features: bool = True
     """Whether the critic sees what is measured on the maps beside them."""
+    mean_steps: int = 0
+    """Steps of the last stage, in which the means of the features are matched."""
+    mean_batch: int = 96
+    mean_rate: float = 1.5e-4
 
 
 PRESETS: Mapping[str, Recipe] = {
-    "quick": Recipe(Sizes(width=24, blocks=2), 300),
-    "full": Recipe(Sizes(), 1500),
+    "quick": Recipe(Sizes(width=24, blocks=2), 300, mean_steps=40),
+    "full": Recipe(Sizes(), 1500, mean_steps=200),
     "paired": Recipe(Sizes("flow"), 80, flow_steps=500),
     "dcgan": Recipe(
         Sizes("noise", norm="batch"), 1500, 5e-4, 5e-4, 32, 0.0, NonSaturating(), (), 1
@@ -202,8 +207,8 @@ def _stages(
     config: TrainConfig, recipe: Recipe, generator: nn.Module, maps: Maps, skewness: float
 ) -> Iterator[Stage]:
     """Yield the calls of the loop, the next one when the last has come home."""
-    both = 2 if recipe.flow_steps else 1
-    minutes = None if config.minutes is None else config.minutes / both
+    count = 1 + bool(recipe.flow_steps) + bool(recipe.mean_steps)
+    minutes = None if config.minutes is None else config.minutes / count
     if recipe.flow_steps:
         assert isinstance(generator, Flow)
         related = Related(maps, recipe.batch, skewness)
@@ -219,9 +224,19 @@ def _stages(
         "generator": Optimiser(recipe.rate, (0.0, 0.99), clip=10.0, warmup=30),
         "critic": Optimiser(recipe.critic_rate, (0.0, 0.99), clip=10.0),
     }
-    game = _game(recipe, generator, source, config.seed)
+    features = MapFeatures()
+    features.standardise(torch.cat([own.maps[:200] for own in source.members]))
+    game = _game(recipe, generator, features, config.seed)
     name = "training/critic" if recipe.flow_steps else "training"
     yield Stage(name, game, source, _plan(config, optimisers, recipe.steps, minutes))
+    if recipe.mean_steps:
+        assert isinstance(generator, Carrier)
+        contexts = torch.stack([own.context for own in source.members])
+        means = FeatureMeans(generator, features, [own.maps for own in source.members], contexts)
+        wide = Pairs(maps, recipe.mean_batch, skewness)
+        optimisers = {"generator": Optimiser(recipe.mean_rate, clip=1.0, warmup=20)}
+        plan = _plan(config, optimisers, recipe.mean_steps, minutes)
+        yield Stage("training/means", means, wide, plan)
 
 
 def _plan(
@@ -243,9 +258,7 @@ def _plan(
     )
 
 
-def _game(recipe: Recipe, generator: nn.Module, source: Pairs, seed: int) -> GAN:
-    features = MapFeatures()
-    features.standardise(torch.cat([own.maps[:200] for own in source.members]))
+def _game(recipe: Recipe, generator: nn.Module, features: MapFeatures, seed: int) -> GAN:
     with initial_parameters(torch_rng(seed, "lensing", "critic")):
         critic = CosmologyCritic(features if recipe.features else None)
     companions = (

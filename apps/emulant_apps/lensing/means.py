@@ -1,0 +1,107 @@
+r"""The last stage of training: the means of what is measured, brought to those of true maps.
+
+A critic that sees sixteen maps at a time does not notice a mean that is off by a tenth of what it
+scatters from map to map; a certificate of thousands of maps does. Notation: f_k features of a map,
+F_k(c) their true means, a plane in the cosmology b = (1, u, v) (standardised Ω_m and S₈) fitted to
+all training boxes, w_k = 1/max(t_k, s_k/6) with the tolerance t_k and the scatter s_k from map to
+map. Over one half of a batch, of all its cosmologies,
+
+    D_jk = ⟨b_j w_k (f_k - F_k)⟩,      loss = Σ_jk a_j D_jk D'_jk,
+
+D' that of the other half, so that the expectation is the square of the means themselves and not of
+their noise. Tolerances are the certificate's. Not asked: band powers, which the filter gives, and
+what scatters by more than 30 tolerances from map to map, of which a batch knows nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from emulant.methods.game import Method
+from emulant.types import Batch, Terms
+from emulant_apps.lensing.features import MapFeatures
+from emulant_apps.lensing.transport import MEAN, SCALE, Carrier
+
+__all__ = ["FeatureMeans", "feature_tolerances"]
+
+SHARES = (1.0, 0.25, 0.25)
+"""a: of the mean, and of its slopes along u and v."""
+FLOOR = 6.0
+"""Tolerances are not taken smaller than the scatter over this."""
+NOISY = 30.0
+
+
+class FeatureMeans(Method):
+    """A trained generator pays for the means of its features.
+
+    Arguments
+    ---------
+    generator : what carries fields into maps.
+    features : standardised, as the critic saw them.
+    maps : true maps (N, 1, n, n) of each cosmology, in σ.
+    contexts : (Ω_m, S₈) of each, (C, 2).
+    """
+
+    turns = ("generator",)
+
+    plane: Tensor
+    weights: Tensor
+
+    def __init__(
+        self, generator: Carrier, features: MapFeatures, maps: Sequence[Tensor], contexts: Tensor
+    ) -> None:
+        super().__init__()
+        self.generator, self.features = generator, features
+        with torch.no_grad():
+            rows = [torch.cat([features(part) for part in torch.split(own, 256)]) for own in maps]
+        means = torch.stack([row.mean(0) for row in rows])
+        known = basis(contexts)[:, :1] if len(contexts) < 4 else basis(contexts)
+        solved = torch.linalg.lstsq(known, means).solution
+        plane = torch.zeros(3, features.length)
+        plane[: len(solved)] = solved
+        self.register_buffer("plane", plane)
+        tolerances = feature_tolerances(features, means.mean(0)) / features.unit
+        weights = (1 / tolerances).clamp(max=FLOOR)
+        self.register_buffer("weights", weights.where(tolerances > 1 / NOISY, torch.zeros(())))
+
+    def players(self) -> Mapping[str, nn.Module]:
+        """Return the one player."""
+        return {"generator": self.generator}
+
+    def loss(self, player: str, batch: Batch, rng: torch.Generator) -> Terms:
+        """Return the bill of the means; contexts are those of :meth:`Carrier.draw`."""
+        if player != "generator" or batch.c is None:
+            raise ValueError(f"'player' must be 'generator' and have contexts, got {player!r}")
+        b = basis(batch.c[:, 1:, 0, 0])
+        found = self.features(self.generator.draw(len(batch), rng, batch.c))
+        off = (found - b @ self.plane) * self.weights
+        one, two = (b[k::2].T @ off[k::2] / len(off[k::2]) for k in (0, 1))
+        bill = (b.new_tensor(SHARES)[:, None] * one * two).sum()
+        return Terms(bill, {"means": bill})
+
+
+def basis(cosmology: Tensor) -> Tensor:
+    """Return (1, u, v) of (Ω_m, S₈), (B, 3)."""
+    mean, scale = cosmology.new_tensor(MEAN), cosmology.new_tensor(SCALE)
+    return torch.cat([torch.ones_like(cosmology[:, :1]), (cosmology - mean) / scale], 1)
+
+
+def feature_tolerances(features: MapFeatures, standardised: Tensor) -> Tensor:
+    """Return what the mean of each feature may be off, (K,); infinite where it is not asked.
+
+    ``standardised``: the true means (K,) in units of :meth:`MapFeatures.standardise`.
+    """
+    true = standardised * features.unit + features.zero
+    found = torch.full_like(true, torch.inf)
+    for name in ("pixels", "wide pixels"):
+        share = true[features.parts[name]]
+        found[features.parts[name]] = 0.03 * torch.minimum(share, 1 - share) + 1e-4
+    for name in ("peaks", "minima"):
+        found[features.parts[name]] = 0.05 * true[features.parts[name]]
+    contours = true[features.parts["contours"]].reshape(-1, 2).abs()
+    found[features.parts["contours"]] = 0.03 * contours.amax(0).repeat(len(contours))
+    found[features.parts["bispectrum"]] = 0.10 * true[features.parts["bispectrum"]].abs()
+    return found

@@ -1,0 +1,95 @@
+"""Means of features: an exact case of the bill, and a generator that is brought to the truth."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from emulant.nets.initial import initial_parameters
+from emulant.rng import torch_rng
+from emulant.types import Batch
+from emulant_apps.lensing.features import MapFeatures
+from emulant_apps.lensing.means import FLOOR, NOISY, FeatureMeans, basis, feature_tolerances
+from emulant_apps.lensing.transport import MEAN, TRIM, Transport
+
+SIDE = 64 + 2 * TRIM
+
+
+def fields(n: int, seed: int, power: float = 0.0) -> Tensor:
+    """Return smooth skew fields (n, 1, 72, 72) of unit scatter; ``power`` skews them more."""
+    x = torch.randn(n, 1, SIDE, SIDE, generator=torch_rng(seed))
+    for _ in range(3):
+        x = 0.5 * (x + x.roll(1, 2))
+        x = 0.5 * (x + x.roll(1, 3))
+    x = torch.expm1((0.3 + power) * x / x.std())
+    return (x - x.mean()) / x.std()
+
+
+def batch(x: Tensor, cosmology: tuple[float, float] = MEAN) -> Batch:
+    c = torch.tensor(cosmology)[:, None, None].expand(len(x), 2, SIDE, SIDE)
+    return Batch(x[:, :, TRIM:-TRIM, TRIM:-TRIM], torch.cat([x, c], 1))
+
+
+def game(power: float = 0.0) -> FeatureMeans:
+    """Return the bill of an untaught generator, which changes nothing, for fields more skew."""
+    with initial_parameters(torch_rng(0)):
+        net = Transport(8, 1)
+    features, true = MapFeatures(), fields(512, 1, power)[:, :, TRIM:-TRIM, TRIM:-TRIM]
+    features.standardise(true)
+    return FeatureMeans(net, features, [true], torch.tensor([MEAN]))
+
+
+def test_the_bill_is_the_square_of_the_means_without_that_of_their_noise() -> None:
+    method = game()
+    bills = torch.stack([
+        method.loss("generator", batch(fields(64, 10 + k)), torch_rng(k)).total.detach()
+        for k in range(12)
+    ])  # fmt: skip
+    assert abs(float(bills.mean())) < 4 * float(bills.std()) / 12**0.5 + 0.2
+    off = 0.5 * torch.randn(len(method.weights), generator=torch_rng(4))
+    method.plane[0] += off
+    shifted = torch.stack([
+        method.loss("generator", batch(fields(64, 10 + k)), torch_rng(k)).total.detach()
+        for k in range(12)
+    ])  # fmt: skip
+    exact = float((method.weights * off).square().sum())
+    assert float((shifted - bills).mean()) == pytest.approx(exact, rel=0.2)
+
+
+def test_true_means_are_a_plane_in_the_cosmology() -> None:
+    contexts = torch.tensor([[0.25, 0.8], [0.3, 0.75], [0.35, 0.85], [0.3, 0.8], [0.33, 0.72]])
+    maps = [fields(80, k, 0.1 * float(c[0]))[:, :, 4:-4, 4:-4] for k, c in enumerate(contexts)]
+    features = MapFeatures()
+    features.standardise(maps[0])
+    with initial_parameters(torch_rng(0)):
+        method = FeatureMeans(Transport(8, 1), features, maps, contexts)
+    means = torch.stack([features(own).mean(0) for own in maps])
+    fitted = basis(contexts) @ method.plane
+    assert float((fitted - means).mean(0).abs().max()) < 1e-4  # least squares keep the mean
+    assert float((fitted - means).abs().mean()) < 0.3
+
+
+def test_weights_ask_nothing_of_what_scatters_too_much() -> None:
+    method = game()
+    tolerances = feature_tolerances(method.features, method.plane[0]) / method.features.unit
+    assert bool((method.weights[tolerances < 1 / NOISY] == 0).all())
+    assert bool((method.weights[method.features.parts["power"]] == 0).all())
+    assert float(method.weights.max()) <= FLOOR
+    assert float(method.weights[method.features.parts["peaks"]].min()) > 0
+
+
+def test_a_generator_learns_the_means_of_skewer_fields() -> None:
+    method = game(power=0.15)
+    optimiser = torch.optim.Adam(method.generator.parameters(), 3e-3)
+    bills = []
+    for step in range(40):
+        bill = method.loss("generator", batch(fields(32, 100 + step)), torch_rng(step)).total
+        optimiser.zero_grad()
+        bill.backward()
+        optimiser.step()
+        bills.append(bill.item())
+    assert sum(bills[-8:]) < 0.3 * sum(bills[:8])
+
+
+def test_other_players_are_refused() -> None:
+    with pytest.raises(ValueError, match="'player' must be 'generator'"):
+        game().loss("critic", batch(fields(8, 0)), torch_rng(0))
