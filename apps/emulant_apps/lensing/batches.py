@@ -25,16 +25,13 @@ from emulant_apps.lensing.field.random import RandomSky
 from emulant_apps.lensing.maps import Maps, cut, degraded
 from emulant_apps.lensing.theory.convergence import Convergence, Spectrum
 from emulant_apps.lensing.theory.cosmology import Cosmology
+from emulant_apps.lensing.transport import TRIM
 
 __all__ = ["GROUP", "Pairs", "Related", "of_pixels"]
 
 Singles = NDArray[np.float32]
 GROUP = 8
 """Maps of one cosmology whose features are compared with those of as many true ones."""
-TRIM = 4
-"""Pixels at each side of a torus that nobody sees, so that nothing wraps."""
-RIM = 12
-"""The same of a patch, at whose edges periodic convolutions are wrong."""
 
 
 def of_pixels(maps: Maps, pixels: int) -> Maps:
@@ -79,12 +76,9 @@ class Pairs:
     maps : the training part of a data set, as :func:`of_pixels` gives it.
     batch : rows, a multiple of GROUP; each group has one cosmology.
     skewness : of the fields.
-    patches : whether the fields are cut from a larger sky, as true maps are, with the scales beyond
-        their side; they cost more than a torus, which has none.
     """
 
-    def __init__(self, maps: Maps, batch: int, skewness: float, patches: bool = False) -> None:
-        self.patches = patches
+    def __init__(self, maps: Maps, batch: int, skewness: float) -> None:
         if batch % GROUP:
             raise ValueError(f"'batch' must be a multiple of {GROUP}, got {batch}")
         self.batch_size, self.skewness = batch, skewness
@@ -111,9 +105,9 @@ class Pairs:
         )
 
     def _sky(self, own: Maps, kappa: Convergence, shift: float) -> RandomSky:
-        side = PIXELS + 2 * (RIM if self.patches else TRIM)
-        patch = Patch(side, own.degrees * side / PIXELS)
-        return RandomSky(patch, kappa.spectrum, shift, torus=not self.patches)
+        side = PIXELS + 2 * TRIM
+        torus = Patch(side, own.degrees * side / PIXELS)
+        return RandomSky(torus, kappa.spectrum, shift, torus=True)
 
     def batch(self, step: int, rng: torch.Generator) -> Batch:  # noqa: ARG002 - chance is enough
         """Return true maps, turned and mirrored at random, and contexts with lognormal fields."""

@@ -9,10 +9,8 @@ map. Over one half of a batch, of all its cosmologies,
     D_jk = ⟨b_j w_k (f_k - F_k)⟩,      loss = Σ_jk a_j D_jk D'_jk,
 
 D' that of the other half, so that the expectation is the square of the means themselves and not of
-their noise. Fields are patches with the scales beyond their side, as maps have them that will be
-judged: on a torus of 2.8 degrees the deepest minima are too few. Tolerances are the certificate's.
-Not asked: band powers, which the filter gives, and what scatters by more than 30 tolerances from
-map to map, of which a batch knows nothing.
+their noise. Tolerances are the certificate's. Not asked: band powers, which the filter gives, and
+what scatters by more than 30 tolerances from map to map, of which a batch knows nothing.
 """
 
 from __future__ import annotations

@@ -233,7 +233,7 @@ def _stages(
         assert isinstance(generator, Carrier)
         contexts = torch.stack([own.context for own in source.members])
         means = FeatureMeans(generator, features, [own.maps for own in source.members], contexts)
-        wide = Pairs(maps, recipe.mean_batch, skewness, patches=True)
+        wide = Pairs(maps, recipe.mean_batch, skewness)
         optimisers = {"generator": Optimiser(recipe.mean_rate, clip=1.0, warmup=20)}
         plan = _plan(config, optimisers, recipe.mean_steps, minutes)
         yield Stage("training/means", means, wide, plan)

@@ -28,7 +28,6 @@ from emulant.conditions import ContinuousEmbedding, FiLM
 from emulant.nets.conv import ConvCritic, convolution
 from emulant.nets.shuffle import channels_to_space, space_to_channels
 from emulant.samplers.ode import integrate
-from emulant_apps.lensing.config import PIXELS
 from emulant_apps.lensing.features import MapFeatures
 
 __all__ = ["Carrier", "CosmologyCritic", "Flow", "Transport"]
@@ -37,6 +36,8 @@ MEAN, SCALE = (0.3, 0.8), (0.06, 0.06)
 """Of (Ω_m, S₈) over the design."""
 THETA = 4.3
 """Width of G, pixels: half of a wave at ℓ = 200 passes, in pixels of 4.7 arcmin."""
+TRIM = 4
+"""Pixels at each side of the torus that the critic does not see, so that nothing wraps."""
 
 
 def _gaussian(theta: float) -> Tensor:
@@ -135,14 +136,13 @@ class Carrier(nn.Module):
         return x - blurred
 
     def draw(self, n: int, rng: torch.Generator, c: Tensor | None = None) -> Tensor:
-        """Return n maps, the inner 64² pixels of x, of contexts (n, 3, side, side): x₀, Ω_m, S₈."""
+        """Return n maps, trimmed at the rim, of contexts (n, 3, side, side): x₀, Ω_m and S₈."""
         if c is None or len(c) != n:
             raise ValueError(f"'c' must hold {n} fields with their cosmology, got {c}")
         source = c[:, :1]
         noise = torch.randn(source.shape, generator=rng, device=source.device)
         x: Tensor = self(source, c[:, 1:, 0, 0], noise)
-        rim = (x.shape[3] - PIXELS) // 2
-        return x[:, :, rim : rim + PIXELS, rim : rim + PIXELS]
+        return x[:, :, TRIM:-TRIM, TRIM:-TRIM]
 
 
 class Transport(Carrier):

@@ -32,6 +32,7 @@ from scipy.stats import wasserstein_distance
 from emulant.errors import InputError
 from emulant.parallel import chunked_map
 from emulant_apps.molecules.chemistry.features import NUMBERS, Features, features_of
+from emulant_apps.molecules.chemistry.parse import parse
 from emulant_apps.molecules.tanimoto import Index, mean_similarities
 
 __all__ = [
@@ -147,7 +148,7 @@ def measure(
     distance, n = (None, None)
     least = min(len(smiles), len(truth.features))
     if fcd and least >= LEAST_FCD and find_spec("fcd_torch") is not None:
-        distance, n = frechet_chemnet(smiles, [f.smiles for f in truth.features]), least
+        distance, n = frechet_chemnet(_readable(drawn), _readable(truth)), least
     alike, squared = mean_similarities(drawn.bits)
     return Metrics(
         n=len(drawn.strings),
@@ -191,6 +192,15 @@ def nearest_similarity(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> N
 def _unique(smiles: Sequence[str], k: int) -> float | None:
     """Return the share of different molecules among the first ``k``; None where there are less."""
     return len(set(smiles[:k])) / k if len(smiles) >= k else None
+
+
+def _readable(described: Described) -> list[str]:
+    """Return the molecules as SMILES that can be read: RDKit cannot read all that it writes."""
+    texts = [text for text, good in zip(described.strings, described.valid, strict=True) if good]
+    return [
+        text if parse(feature.smiles) is None else feature.smiles
+        for text, feature in zip(texts, described.features, strict=True)
+    ]
 
 
 def _fragments(described: Described) -> Counter[str]:

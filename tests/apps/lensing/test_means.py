@@ -9,10 +9,9 @@ from emulant.rng import torch_rng
 from emulant.types import Batch
 from emulant_apps.lensing.features import MapFeatures
 from emulant_apps.lensing.means import FLOOR, NOISY, FeatureMeans, basis, feature_tolerances
-from emulant_apps.lensing.transport import MEAN, Transport
+from emulant_apps.lensing.transport import MEAN, TRIM, Transport
 
-RIM = 4
-SIDE = 64 + 2 * RIM
+SIDE = 64 + 2 * TRIM
 
 
 def fields(n: int, seed: int, power: float = 0.0) -> Tensor:
@@ -27,14 +26,14 @@ def fields(n: int, seed: int, power: float = 0.0) -> Tensor:
 
 def batch(x: Tensor, cosmology: tuple[float, float] = MEAN) -> Batch:
     c = torch.tensor(cosmology)[:, None, None].expand(len(x), 2, SIDE, SIDE)
-    return Batch(x[:, :, RIM:-RIM, RIM:-RIM], torch.cat([x, c], 1))
+    return Batch(x[:, :, TRIM:-TRIM, TRIM:-TRIM], torch.cat([x, c], 1))
 
 
 def game(power: float = 0.0) -> FeatureMeans:
     """Return the bill of an untaught generator, which changes nothing, for fields more skew."""
     with initial_parameters(torch_rng(0)):
         net = Transport(8, 1)
-    features, true = MapFeatures(), fields(512, 1, power)[:, :, RIM:-RIM, RIM:-RIM]
+    features, true = MapFeatures(), fields(512, 1, power)[:, :, TRIM:-TRIM, TRIM:-TRIM]
     features.standardise(true)
     return FeatureMeans(net, features, [true], torch.tensor([MEAN]))
 

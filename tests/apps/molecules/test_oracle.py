@@ -1,5 +1,6 @@
 """The metrics against MOSES's own package, frozen by ``benchmarks/molecules_oracle.py``."""
 
+import dataclasses
 import json
 from importlib.util import find_spec
 from pathlib import Path
@@ -8,7 +9,13 @@ from typing import Any
 import pytest
 
 from emulant_apps.molecules import corpus
-from emulant_apps.molecules.metrics import Described, chemnet_distance, describe, measure
+from emulant_apps.molecules.metrics import (
+    Described,
+    _readable,
+    chemnet_distance,
+    describe,
+    measure,
+)
 
 ORACLE: dict[str, Any] = json.loads(Path(__file__).with_name("moses_metrics.json").read_text())
 TRAINING = frozenset([*corpus.test_set()[:500], *corpus.training_set()[:1000]])
@@ -40,3 +47,13 @@ def test_our_chemnet_distance_is_that_of_moses() -> None:
     drawn = strings_of("drugs alone")
     theirs = ORACLE["metrics"]["drugs alone"]["fcd"]
     assert chemnet_distance(drawn, TRUTH) == pytest.approx(theirs, rel=1e-3)
+
+
+def test_a_canonical_smiles_that_cannot_be_read_gives_way_to_what_was_drawn() -> None:
+    """RDKit writes some molecules in a form that has no Kekulé structure when it is read again."""
+    found = describe(["OCC", "C1CC", "CCN"])
+    odd = dataclasses.replace(
+        found.features[0], smiles="CCn1c(=O)[nH]c2c(c1=O)NC(=O)C(c1ccccc1)=CC=2"
+    )
+    described = Described(found.strings, found.valid, (odd, *found.features[1:]))
+    assert _readable(described) == ["OCC", "CCN"]
