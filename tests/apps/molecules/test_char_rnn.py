@@ -145,7 +145,7 @@ def test_a_vae_is_no_char_rnn() -> None:
 def test_the_published_sizes_fit_the_wheel() -> None:
     sizes = CharSizes(Vocabulary.wide(STRINGS, 120).words, width=CHAR_PRESETS["char-rnn"].width)
     halves = sum(p.numel() for p in build_char(sizes).parameters())
-    assert 2 * halves < 2_000_000
+    assert 2 * halves < 4_000_000
 
 
 def test_tuning_lowers_the_misfit_of_the_handful_and_the_guard_stops_it(char_model) -> None:
