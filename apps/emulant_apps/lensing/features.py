@@ -13,6 +13,8 @@ beside logarithms of the tapered map's band powers and the bispectrum.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -32,10 +34,10 @@ FLAT = 3e-3
 """Squared slope, σ² per pixel², below which the curvature fades: it is 0/0 at a peak."""
 
 
-def soft_peaks(x: Tensor, levels: Tensor) -> Tensor:
+def soft_peaks(x: Tensor, levels: Sequence[float]) -> Tensor:
     """Return the share of inner pixels that are peaks above each of ``levels``, (B, L), smooth.
 
-    Shapes: x (B, n, n), levels (L,).
+    Shape of x: (B, n, n).
     """
     n = x.shape[1]
     inner = x[:, 1:-1, 1:-1]
@@ -46,10 +48,10 @@ def soft_peaks(x: Tensor, levels: Tensor) -> Tensor:
     return _above(inner, levels, peak)
 
 
-def boundaries(x: Tensor, levels: Tensor) -> Tensor:
+def boundaries(x: Tensor, levels: Sequence[float]) -> Tensor:
     """Return length and curvature of the contours at ``levels``, (B, 2 L), smooth.
 
-    Shapes: x (B, n, n), levels (L,). Lengths in pixels.
+    Shape of x: (B, n, n). Lengths in pixels.
     """
     inner = x[:, 1:-1, 1:-1]
     dx = (x[:, 2:, 1:-1] - x[:, :-2, 1:-1]) / 2
@@ -61,17 +63,17 @@ def boundaries(x: Tensor, levels: Tensor) -> Tensor:
     bend = (2 * dx * dy * dxy - dx.square() * dyy - dy.square() * dxx) / (square + FLAT)
     slope = (square + 1e-6).sqrt()
     rows = []
-    for level in levels.tolist():
+    for level in levels:
         near = torch.sigmoid(SHARP * (inner - level))
         bell = SHARP * near * (1 - near)
         rows += [(bell * slope).mean((1, 2)), (bell * bend).mean((1, 2))]
     return torch.stack(rows, 1)
 
 
-def _above(values: Tensor, levels: Tensor, weight: Tensor | None = None) -> Tensor:
+def _above(values: Tensor, levels: Sequence[float], weight: Tensor | None = None) -> Tensor:
     """Return the weighted share of pixels above each level, (B, L)."""
     rows = []
-    for level in levels.tolist():
+    for level in levels:
         above = torch.sigmoid(SHARP * (values - level))
         rows.append((above if weight is None else weight * above).mean((1, 2)))
     return torch.stack(rows, 1)
@@ -89,10 +91,10 @@ class MapFeatures(nn.Module):
     zero: Tensor
     unit: Tensor
 
-    LEVELS = torch.tensor([-2.0, -1.0, -0.3, 0.3, 1.0, 2.0, 3.0, 4.0, 5.5])
-    PEAKS = torch.tensor([0.0, 1.0, 2.0, 3.0, 4.0, 5.0])
-    MINIMA = torch.tensor([0.0, 1.0, 2.0])
-    CONTOURS = torch.tensor([-1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0, 3.0])
+    LEVELS = (-2.0, -1.0, -0.3, 0.3, 1.0, 2.0, 3.0, 4.0, 5.5)
+    PEAKS = (0.0, 1.0, 2.0, 3.0, 4.0, 5.0)
+    MINIMA = (0.0, 1.0, 2.0)
+    CONTOURS = (-1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0, 3.0)
     LOWEST = 2
     """Bands left out: what the network adds holds no such scale."""
 
