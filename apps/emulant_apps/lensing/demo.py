@@ -51,7 +51,7 @@ def demo(seed: int) -> Section:
     ]  # fmt: skip
     high = layout.bands.centres > 250
     with style():
-        picture = map_figure(maps, lognormal)
+        picture = map_figure(maps, lognormal, beside="lognormal")
     return Section(
         "Weak lensing: convergence maps at a cosmology of your choice",
         "Do these maps have the power of theory and the peaks of a simulation?",

@@ -39,8 +39,8 @@ def figures(maps: Maps, truth: Maps, own: Rows, true: Rows) -> list[Figure]:
         ]
 
 
-def map_figure(maps: Maps, truth: Maps | None, columns: int = 3) -> Figure:
-    """Return maps side by side, on one scale: samples left, true ones right."""
+def map_figure(maps: Maps, truth: Maps | None, columns: int = 3, beside: str = "true") -> Figure:
+    """Return maps side by side, on one scale: samples left, those ``beside`` them right."""
     shown = [(m, "samples") for m in maps.kappa[:columns]]
     shown += [] if truth is None else [(m, "truth") for m in truth.kappa[:columns]]
     drawing = Drawing(figsize=(1.25 * len(shown), 1.5), layout="constrained")
@@ -50,7 +50,7 @@ def map_figure(maps: Maps, truth: Maps | None, columns: int = 3) -> Figure:
         axes.imshow(values, cmap="magma", vmin=-2 * scale, vmax=5 * scale, origin="lower")
         axes.set(xticks=[], yticks=[])
         if k in (0, columns):
-            word = "samples" if kind == "samples" else "true"
+            word = "samples" if kind == "samples" else beside
             axes.set_title(word, fontsize=9, color=palette()[kind])
     return figure(
         drawing,
