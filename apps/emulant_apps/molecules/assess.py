@@ -25,15 +25,16 @@ from emulant.errors import InputError
 from emulant.parallel import chunked_map
 from emulant_apps.molecules.chemistry.alerts import SETS, Alert, AlertSet, alert_sets
 from emulant_apps.molecules.chemistry.entries import problem_of
-from emulant_apps.molecules.chemistry.parse import canonical_of, flat, parse
+from emulant_apps.molecules.chemistry.parse import canonical_of, flat, parse_all, readable
 from emulant_apps.molecules.chemistry.properties import RULES, Properties, properties_of
 from emulant_apps.molecules.chemistry.screen import Look
 from emulant_apps.molecules.chemistry.similarity import (
+    UNUSUAL,
     Library,
     bits_of,
     packed_bits,
     ring_systems,
-    scaffold,
+    scaffolds,
 )
 from emulant_apps.molecules.corpus import Drug, drugs, known_rings, training_set
 from emulant_apps.molecules.tanimoto import Index
@@ -310,14 +311,17 @@ class _Case:
 def _judged(texts: Sequence[str], chain: Chain, tools: _Tools) -> list[Assessment]:
     """Return what the chain says of strings, all different."""
     done: dict[str, Assessment] = {}
-    molecules = [parse(text) for text in texts]
+    molecules = parse_all(texts)
     cases: list[_Case] = []
     for text, molecule in zip(texts, molecules, strict=True):
         if molecule is None or not molecule.GetNumAtoms():
-            rejected = "valid" if "valid" in chain.hard else ""
-            done[text] = Assessment(text, "", ("valid",), rejected, problem=problem_of(text))
+            done[text] = _none(text, problem_of(text), chain)
+            continue
+        case = _known(text, molecule, tools)
+        if readable(molecule, case.smiles):
+            cases.append(case)
         else:
-            cases.append(_known(text, molecule, tools))
+            done[text] = _none(text, "has aromatic rings that no SMILES describes", chain)
     cases = _left(cases, chain, done)  # the cheap checks may have been enough
     looks = [Look.at(case.molecule) for case in cases]
     if tools.alerts is not None:
@@ -328,8 +332,8 @@ def _judged(texts: Sequence[str], chain: Chain, tools: _Tools) -> list[Assessmen
     seen = {case.text: look for case, look in zip(cases, looks, strict=True)}
     cases = _left(cases, chain, done)
     known = [properties_of(case.molecule, chain.natural, seen[case.text]) for case in cases]
-    rings = [ring_systems(case.molecule) for case in cases]
-    scaffolds = [scaffold(case.molecule) or "" for case in cases]
+    rings = [ring_systems(case.molecule, UNUSUAL.isdisjoint(case.smiles)) for case in cases]
+    cores = scaffolds([case.molecule for case in cases])
     bits = [np.packbits(bits_of(case.molecule)) for case in cases]
     drug, near = tools.drug_library.nearest_of(bits), tools.own_library.nearest_of(bits)
     for k, case in enumerate(cases):
@@ -343,7 +347,7 @@ def _judged(texts: Sequence[str], chain: Chain, tools: _Tools) -> list[Assessmen
             rejected=_first(case.failed, chain),
             alerts=case.alerts,
             properties=known[k],
-            scaffold=scaffolds[k],
+            scaffold=cores[k] or "",
             odd_rings=odd,
             drug=case.drug,
             nearest_drug=f"{best.name} ({best.year})",
@@ -352,6 +356,12 @@ def _judged(texts: Sequence[str], chain: Chain, tools: _Tools) -> list[Assessmen
             library_tanimoto=near[k].tanimoto if near else 0.0,
         )
     return [done[text] for text in texts]
+
+
+def _none(text: str, problem: str, chain: Chain) -> Assessment:
+    """Return what is said of a text that is no molecule."""
+    rejected = "valid" if "valid" in chain.hard else ""
+    return Assessment(text, "", ("valid",), rejected, problem=problem)
 
 
 def _known(text: str, molecule: Chem.Mol, tools: _Tools) -> _Case:

@@ -33,6 +33,16 @@ def test_what_is_no_molecule_says_why() -> None:
     assert (found.rejected, found.problem, found.smiles) == ("valid", "is no SMILES", "")
 
 
+def test_what_cannot_be_written_is_no_molecule(monkeypatch) -> None:
+    """RDKit read one string of 30,000 whose canonical form, below, has no Kekulé structure."""
+    written = "CCn1c(=O)[nH]c2c(c1=O)NC(=O)C(c1ccccc1)=CC=2"
+    monkeypatch.setattr("emulant_apps.molecules.assess.canonical_of", lambda _: written)
+    exocyclic, other = assess(["N=c1cccc[nH]1", "CCO"], Chain(sets=()))
+    assert (exocyclic.smiles, exocyclic.rejected) == ("", "valid")
+    assert exocyclic.problem == "has aromatic rings that no SMILES describes"
+    assert other.smiles == written  # not asked: it has no such atom
+
+
 def test_novelty_knows_the_corpus_and_the_library() -> None:
     known = corpus.training_set()[1234]
     chain = Chain(sets=(), hard=("corpus",), library=("CCOc1ccccc1", "CCN"))

@@ -45,6 +45,16 @@ def test_the_screen_changes_no_answer() -> None:
     assert {alert.family for row in found for alert in row} == set(SETS)
 
 
+def test_ring_systems_met_before_have_the_same_names() -> None:
+    from emulant_apps.molecules.chemistry.similarity import UNUSUAL, ring_systems
+
+    strings = [*corpus.test_set()[:1500], *(drug.smiles for drug in corpus.drugs())]
+    molecules = [(Chem.MolFromSmiles(text), UNUSUAL.isdisjoint(text)) for text in strings]
+    plain = [ring_systems(molecule) for molecule, _ in molecules]
+    assert [ring_systems(*pair) for pair in molecules] == plain
+    assert [ring_systems(*pair) for pair in molecules] == plain  # all of them remembered
+
+
 def test_the_screen_spares_most_of_the_work() -> None:
     from emulant_apps.molecules.chemistry.screen import Look
 

@@ -182,9 +182,16 @@ def _aromatic(molecule: Chem.Mol) -> int:
 
     The smallest set of rings of what is left has as many as there are bonds that close a path.
     """
-    if not molecule.GetRingInfo().NumRings():
+    info = molecule.GetRingInfo()
+    if not info.NumRings():
         return 0
     gone = {atoms[0] for atoms in molecule.GetSubstructMatches(QED.AliphaticRings)}
+    if not gone:
+        parts = len(Chem.GetMolFrags(molecule))
+        return molecule.GetNumBonds() - molecule.GetNumAtoms() + parts
+    rings = info.AtomRings()
+    around = [(ring[k - 1], ring[k]) for ring in rings for k in range(len(ring))]
+    bonds = {(min(pair), max(pair)) for pair in around if not gone & {*pair}}
     root = list(range(molecule.GetNumAtoms()))
 
     def find(atom: int) -> int:
@@ -193,12 +200,10 @@ def _aromatic(molecule: Chem.Mol) -> int:
         return atom
 
     closures = 0
-    for bond in molecule.GetBonds():
-        ends = bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()
-        if bond.IsInRing() and not gone & set(ends):
-            first, second = map(find, ends)
-            closures += first == second
-            root[first] = second
+    for bond in bonds:
+        first, second = map(find, bond)
+        closures += first == second
+        root[first] = second
     return closures
 
 

@@ -2,9 +2,9 @@ r"""Necessary conditions of a substructure match, cheap enough to be asked first
 
 Notation: query q, molecule m. A match of q in m implies
 
-    bits(q) ⊆ bits(m)                             RDKit's pattern fingerprints
     #{atoms of m in A} ≥ #{atoms of q that can only be in A}    for every set A of atom classes
-    some bond of m joins A and B with an order in O             for every bond of q,
+    some bond of m joins A and B with an order in O             for every bond of q
+    bits(q) ⊆ bits(m)                             RDKit's pattern fingerprints, if many are left
 
 an atom class being an element with its aromaticity, whether it is in a ring, its hydrogens, its
 connections and the sign of its charge. Only the queries that pass are matched; the answer is the
@@ -27,6 +27,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from rdkit import Chem, DataStructs
+
+from emulant.compiled import kernel
 
 __all__ = ["EVERY", "HYDROGEN", "Look", "Screen", "atom_class", "classes_of", "orders_of"]
 
@@ -51,6 +53,8 @@ SYMBOLS = {"C": 6, "N": 7, "O": 8, "F": 9, "P": 15, "S": 16, "Cl": 17, "Br": 35,
 SYMBOLS |= {"B": 5, "Si": 14, "Se": 34}
 WORDS = 32
 """64-bit words of a pattern fingerprint of 2048 bits."""
+FEW = 40
+"""Matches that cost no more than a fingerprint."""
 _PLACE = {number: k for k, number in enumerate(ELEMENTS)}
 
 
@@ -183,44 +187,50 @@ def _split(text: str, at: str) -> list[str]:
     return parts
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Look:
     """What every screen asks of a molecule, computed once."""
 
-    bits: NDArray[np.uint64]
-    """Pattern fingerprint, 2048 bits in 32 words."""
+    molecule: Chem.Mol
     classes: NDArray[np.int64]
     """Classes that its atoms are in, (K,)."""
     counts: NDArray[np.int64]
     """Atoms of each, (K,)."""
     bonds: NDArray[np.int64]
-    """The kinds of bond: places of two classes among the K, and 2 order + ring; (3, number)."""
+    """The kinds of bond: places of two classes among the K, and 2 order + ring; (number, 3)."""
 
     @classmethod
     def at(cls, molecule: Chem.Mol) -> Look:
         """Return what is seen of ``molecule``."""
         place: dict[int, int] = {}
-        atoms = [place.setdefault(atom_class(a), len(place)) for a in molecule.GetAtoms()]
+        every = map(molecule.GetAtomWithIdx, range(molecule.GetNumAtoms()))  # RDKit's own is slow
+        atoms = [place.setdefault(atom_class(atom), len(place)) for atom in every]
         bonds = {
             (
                 atoms[bond.GetBeginAtomIdx()],
                 atoms[bond.GetEndAtomIdx()],
                 2 * _ORDER.get(bond.GetBondType(), 4) + bond.IsInRing(),
             )
-            for bond in molecule.GetBonds()
+            for bond in map(molecule.GetBondWithIdx, range(molecule.GetNumBonds()))
         }
         return cls(
-            _fingerprint(molecule),
+            molecule,
             np.array(list(place), dtype=np.int64),
             np.bincount(atoms, minlength=len(place)),
-            np.array(list(bonds), dtype=np.int64).reshape(-1, 3).T,
+            np.array(list(bonds), dtype=np.int64).reshape(-1, 3),
         )
+
+    @functools.cached_property
+    def bits(self) -> NDArray[np.uint64]:
+        """Pattern fingerprint, 2048 bits in 32 words; it costs as much as forty matches."""
+        return _fingerprint(self.molecule)
 
 
 class Screen:
     """The necessary conditions of many queries, asked of a molecule at once.
 
-    ``bits`` says of which queries the fingerprint is asked: not of those that name hydrogens.
+    ``bits`` says of which queries the fingerprint is asked: not of those that name hydrogens. It is
+    asked where the other conditions leave more than FEW of them.
 
     >>> screen = Screen([Chem.MolFromSmarts("[F,Cl]C=O"), Chem.MolFromSmarts("c1ccccc1")])
     >>> screen.candidates(Look.at(Chem.MolFromSmiles("CC(=O)Cl"))).tolist()
@@ -233,43 +243,100 @@ class Screen:
             self.needed[~bits] = 0
         sets: dict[int, int] = {}
         kinds: dict[tuple[int, int, int], int] = {}
-        rows: list[tuple[int, int, int]] = []
-        pairs: list[tuple[int, int]] = []
+        atoms: list[tuple[int, int, int]] = []
+        pairs: set[tuple[int, int]] = set()
         for index, query in enumerate(queries):
             unseen = 0 if bits is None or bits[index] else HYDROGEN  # no atom of what is looked at
             masks = [classes_of(atom.GetSmarts()) for atom in query.GetAtoms()]
             known = [mask != EVERY and not mask & unseen for mask in masks]
             for mask in {mask for mask, is_known in zip(masks, known, strict=True) if is_known}:
                 least = sum(mask | other == mask for other in masks)
-                rows.append((index, sets.setdefault(mask, len(sets)), least))
+                atoms.append((index, sets.setdefault(mask, len(sets)), least))
             joined: list[Any] = list(query.GetBonds())  # the stub of their SMARTS misleads
             for bond in joined:
                 ends = bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()
                 if not any(masks[end] & unseen for end in ends):
                     one, two = sorted(sets.setdefault(masks[end], len(sets)) for end in ends)
                     kind = (one, two, orders_of(bond.GetSmarts()))
-                    pairs.append((index, kinds.setdefault(kind, len(kinds))))
+                    pairs.add((index, kinds.setdefault(kind, len(kinds))))
         self.member = np.zeros((CLASSES, len(sets)), dtype=np.bool_)
         for column, mask in enumerate(sets):
             packed = np.frombuffer(mask.to_bytes(-(-CLASSES // 8), "little"), dtype=np.uint8)
             self.member[:, column] = np.unpackbits(packed, bitorder="little")[:CLASSES]
-        self.query, self.mask, self.least = np.array(rows, dtype=np.int64).reshape(-1, 3).T
-        self.bonded, self.kind = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
-        self.one, self.two, orders = np.array(list(kinds), dtype=np.int64).reshape(-1, 3).T
-        self.joins = (orders >> np.arange(10)[:, None] & 1).astype(np.bool_)
+        most = max((least for _, _, least in atoms), default=0)
+        enough = np.ones((len(sets), most + 1, len(queries)), dtype=np.bool_)
+        for index, column, least in atoms:
+            enough[column, :least, index] = False
+        asking = np.zeros((len(kinds), len(queries)), dtype=np.bool_)
+        for index, k in pairs:
+            asking[k, index] = True
+        ends_of = np.array(list(kinds), dtype=np.int64).reshape(-1, 3)
+        orders = (ends_of[:, 2] >> np.arange(10)[:, None] & 1).astype(np.bool_)
+        self.enough, self.asking, self.orders = words(enough), words(asking), words(orders)
+        self.first, self.second = (words(self.member[:, ends_of[:, k]]) for k in (0, 1))
 
     def candidates(self, seen: Look) -> NDArray[np.int64]:
         """Return the indices of the queries that may match."""
-        kept: NDArray[np.bool_] = ~np.any(self.needed & ~seen.bits, axis=1)
-        member = self.member[seen.classes]
-        present = seen.counts @ member
-        kept[self.query[present[self.mask] < self.least]] = False
-        first, second = member[:, self.one], member[:, self.two]
-        begin, end, order = seen.bonds
-        both = first[begin] & second[end] | first[end] & second[begin]
-        found = np.any(both & self.joins[order], axis=0)
-        kept[self.bonded[~found[self.kind]]] = False
-        return np.flatnonzero(kept)
+        kept = np.full(self.enough.shape[2], ~np.uint64(0))
+        _screened(
+            self.member, self.enough, self.first, self.second, self.orders, self.asking,
+            seen.classes, seen.counts, seen.bonds, kept,
+        )  # fmt: skip
+        flags = np.unpackbits(kept.view(np.uint8), bitorder="little", count=len(self.needed))
+        found = np.flatnonzero(flags)
+        if len(found) > FEW:
+            found = found[~np.any(self.needed[found] & ~seen.bits, axis=1)]
+        return found
+
+
+def words(flags: NDArray[np.bool_]) -> NDArray[np.uint64]:
+    """Return flags (..., n) packed into words (..., n / 64), the first in the lowest bit.
+
+    >>> words(np.array([True, False, True])).tolist()
+    [5]
+    """
+    packed = np.packbits(flags, axis=-1, bitorder="little")
+    room = np.zeros((*packed.shape[:-1], 8 * -(-packed.shape[-1] // 8)), dtype=np.uint8)
+    room[..., : packed.shape[-1]] = packed
+    return room.view(np.uint64)
+
+
+@kernel
+def _screened(
+    member: NDArray[np.bool_],
+    enough: NDArray[np.uint64],
+    first: NDArray[np.uint64],
+    second: NDArray[np.uint64],
+    orders: NDArray[np.uint64],
+    asking: NDArray[np.uint64],
+    classes: NDArray[np.int64],
+    counts: NDArray[np.int64],
+    bonds: NDArray[np.int64],
+    kept: NDArray[np.uint64],
+) -> None:
+    """Clear the bits, in ``kept``, of the queries whose atoms or bonds are not there.
+
+    Bits are those of queries in ``enough`` (sets, atoms that there are, .), for which these are
+    enough, and ``asking`` (kinds of bond, .); of kinds of bond in ``first`` and ``second``
+    (classes, .), whose one and other end may be of a class, and ``orders`` (orders, .).
+    """
+    for s in range(member.shape[1]):
+        present = 0
+        for k in range(len(classes)):
+            present += counts[k] * member[classes[k], s]
+        row = enough[s, min(present, enough.shape[1] - 1)]
+        for w in range(len(kept)):
+            kept[w] &= row[w]
+    for v in range(orders.shape[1]):
+        found = np.uint64(0)
+        for b in range(len(bonds)):
+            begin, end = classes[bonds[b, 0]], classes[bonds[b, 1]]
+            both = first[begin, v] & second[end, v] | first[end, v] & second[begin, v]
+            found |= both & orders[bonds[b, 2], v]
+        for bit in range(min(64, len(asking) - 64 * v)):
+            if not (found >> np.uint64(bit)) & np.uint64(1):
+                for w in range(len(kept)):
+                    kept[w] &= ~asking[64 * v + bit, w]
 
 
 def _fingerprint(molecule: Chem.Mol) -> NDArray[np.uint64]:

@@ -24,6 +24,7 @@ from emulant_apps.molecules.tanimoto import Index
 
 __all__ = [
     "KEYS",
+    "UNUSUAL",
     "Library",
     "Nearest",
     "bits_of",
@@ -33,12 +34,19 @@ __all__ = [
     "packed_bits",
     "ring_systems",
     "scaffold",
+    "scaffolds",
     "similarity",
 ]
 
 
 KEYS = 166
 """MACCS keys of a molecule."""
+UNUSUAL = frozenset("@/\\:<>")
+"""Signs in a SMILES of what ring systems are not remembered with: stereochemistry, labels, dative
+bonds."""
+REMEMBERED = 50_000
+_MET: dict[tuple[object, ...], str] = {}
+"""Names of ring systems by their atoms and bonds, in the order in which RDKit goes round them."""
 
 
 @functools.cache
@@ -126,11 +134,20 @@ def scaffold(molecule: Chem.Mol, rings: int = 0) -> str | None:
     >>> scaffold(Chem.MolFromSmiles("CCc1ccccc1"))
     'c1ccccc1'
     """
+    return scaffolds([molecule], rings)[0]
+
+
+def scaffolds(molecules: Sequence[Chem.Mol], rings: int = 0) -> list[str | None]:
+    """Return the Murcko scaffold of each molecule, quicker than one by one."""
     with quiet():
-        try:
-            found = MurckoScaffold.GetScaffoldForMol(molecule)  # type: ignore[no-untyped-call]  # RDKit
-        except (ValueError, RuntimeError):  # RDKit's sanitisation of odd aromatic remains
-            return None
+        return [_scaffold(molecule, rings) for molecule in molecules]
+
+
+def _scaffold(molecule: Chem.Mol, rings: int) -> str | None:
+    try:
+        found = MurckoScaffold.GetScaffoldForMol(molecule)  # type: ignore[no-untyped-call]  # RDKit
+    except (ValueError, RuntimeError):  # RDKit's sanitisation of odd aromatic remains
+        return None
     if found.GetRingInfo().NumRings() < rings:
         return None
     smiles: str = Chem.MolToSmiles(found)
@@ -142,20 +159,43 @@ def fragments(molecule: Chem.Mol) -> list[str]:
     return str(Chem.MolToSmiles(Chem.FragmentOnBRICSBonds(molecule))).split(".")
 
 
-def ring_systems(molecule: Chem.Mol) -> set[str]:
+def ring_systems(molecule: Chem.Mol, plain: bool = False) -> set[str]:
     """Return the ring systems (rings that share atoms) as SMILES, without their substituents.
+
+    ``plain``: no sign of :data:`UNUSUAL` is in the molecule's SMILES, so that a system whose atoms,
+    with their hydrogens and numbers of neighbours, and bonds were met before has the same name.
 
     >>> sorted(ring_systems(Chem.MolFromSmiles("c1ccc2[nH]ccc2c1CC1CC1")))
     ['C1CC1', 'c1ccc2[nH]ccc2c1']
     """
-    systems: list[set[int]] = []
+    systems: list[list[tuple[int, ...]]] = []
     for ring in molecule.GetRingInfo().AtomRings():
-        joined = set(ring)
-        apart = []
+        joined, apart = [ring], []
         for system in systems:
-            if system & joined:
-                joined |= system
+            if any(not {*ring}.isdisjoint(other) for other in system):
+                joined = system + joined
             else:
                 apart.append(system)
         systems = [*apart, joined]
-    return {Chem.MolFragmentToSmiles(molecule, sorted(system)) for system in systems}
+    if not plain or not systems:
+        return {_ring_name(molecule, system) for system in systems}
+    atoms = rdMolDescriptors.GetConnectivityInvariants(molecule)
+    orders = Chem.GetAdjacencyMatrix(molecule, useBO=True).tolist()
+    found = set()
+    for system in systems:
+        place: dict[int, int] = {}
+        walk = [(place.setdefault(a, len(place)), atoms[a]) for ring in system for a in ring]
+        bonds = [orders[ring[k - 1]][ring[k]] for ring in system for k in range(len(ring))]
+        key = (*map(len, system), *walk, *bonds)
+        name = _MET.get(key)
+        if name is None:
+            if len(_MET) >= REMEMBERED:
+                _MET.clear()
+            name = _MET[key] = _ring_name(molecule, system)
+        found.add(name)
+    return found
+
+
+def _ring_name(molecule: Chem.Mol, system: Sequence[Sequence[int]]) -> str:
+    atoms = sorted({atom for ring in system for atom in ring})
+    return str(Chem.MolFragmentToSmiles(molecule, atoms))
