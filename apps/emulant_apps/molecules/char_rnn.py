@@ -32,18 +32,21 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from emulant.conditions import embed
 from emulant.errors import InputError
 from emulant.methods.autoregressive import PAD as AFTER
 from emulant.methods.autoregressive import Autoregressive
 from emulant.methods.game import full_precision
 from emulant.nets.initial import initial_parameters
 from emulant.nets.recurrent import GRU
+from emulant.nets.stepper import Stepper
 from emulant.rng import torch_rng
 from emulant.store.provenance import Provenance
 from emulant.store.tensors import save_tensors
 from emulant.types import Batch, Terms
 from emulant_apps.molecules.decoding import Choice
 from emulant_apps.molecules.model import FILE, read_weights
+from emulant_apps.molecules.networks import SPARE
 from emulant_apps.molecules.prior import Told
 from emulant_apps.molecules.targets import TARGETS
 from emulant_apps.molecules.vocabulary import END, PAD, SPECIAL, Vocabulary
@@ -167,27 +170,50 @@ class CharRNN(Autoregressive):
         if asked is not None:
             y = torch.from_numpy(np.broadcast_to(asked, (n, len(TARGETS))).astype(np.float32))
             c = torch.cat([c, y], 1)
-        token = torch.full((n, 1), self.symbols, dtype=torch.int64)
-        ended, memory, said = torch.zeros(n, dtype=torch.bool), None, []
-        other = None
+        voices = [_Voice(self.net, each) for each in (plain, c) if each is not None]
+        token = torch.full((n,), self.symbols, dtype=torch.int64)
         number = torch.full((n,), PAD, dtype=torch.int64)
+        ended, live, said = torch.zeros(n, dtype=torch.bool), torch.arange(n), []
         for position in range(self.length):
-            heard = self.net(token, c, memory)
-            memory = heard.memory
-            logits = full_precision(heard.logits[:, 0])
+            heard = [voice.after(token[live]) for voice in voices]
+            logits = heard[0]
             if plain is not None:
-                unasked = self.net(token, plain, other)
-                other, without = unasked.memory, full_precision(unasked.logits[:, 0])
-                logits = without + guidance * (logits - without)
-            never = torch.full((n, END), -torch.inf)
-            logits = torch.cat([never, logits[:, self.symbols :], logits[:, : self.symbols]], 1)
-            number = choice(position, logits, number).masked_fill(ended, PAD)
+                logits = logits + guidance * (heard[1] - logits)
+            every = logits.new_full((n, END + logits.shape[1]), -torch.inf)
+            every[:, END] = 0.0  # of what has ended
+            every[live, END] = logits[:, self.symbols]
+            every[live, SPECIAL:] = logits[:, : self.symbols]
+            number = choice(position, every, number).masked_fill(ended, PAD)
             said.append(number)
             ended = ended | (number == END)
             if bool(ended.all()):
                 break
-            token = (number - SPECIAL).clamp(min=0)[:, None]
+            token = (number - SPECIAL).clamp(min=0)
+            still = ~ended[live]
+            if int(still.sum()) < SPARE * len(live):
+                live = live[still]
+                for voice in voices:
+                    voice.keep(still)
         return torch.stack(said, 1)
+
+
+class _Voice:
+    """The network that says strings to one context each, and what it remembers of each."""
+
+    def __init__(self, net: GRU, c: Tensor) -> None:
+        self.step, self.head = Stepper(net.cells, net.table.weight), net.head
+        self.beside = embed(net.context, c)
+        self.memory = torch.zeros(net.cells.num_layers, len(c), net.cells.hidden_size)
+
+    def after(self, tokens: Tensor) -> Tensor:
+        """Return the logits (B, V) after one more token of each."""
+        h, self.memory = self.step(tokens, self.beside, self.memory)
+        return full_precision(self.head(h))
+
+    def keep(self, still: Tensor) -> None:
+        """Forget the strings that are not ``still`` said."""
+        self.memory = self.memory[:, still]
+        self.beside = None if self.beside is None else self.beside[still]
 
 
 @dataclass(frozen=True)

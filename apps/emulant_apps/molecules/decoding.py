@@ -128,8 +128,7 @@ class Choice:
             stuck = ~(may & logits.isfinite()).any(1)
             logits = logits.masked_fill(~may & ~stuck[:, None], -math.inf)
         if self.temperature > 0:
-            p = (logits / self.temperature).softmax(1)
-            numbers = torch.multinomial(p, 1, generator=self.rng)[:, 0]
+            numbers = _drawn((logits / self.temperature).softmax(1), self.rng)
         else:
             numbers = logits.argmax(1)
         given = self.opened > position
@@ -141,6 +140,13 @@ class Choice:
         if self.grammar is not None:
             self.grammar.said(numbers.numpy())
         return numbers
+
+
+def _drawn(p: Tensor, rng: torch.Generator) -> Tensor:
+    """Return one number of each row of chances (n, V), by one chance of each."""
+    sums = p.double().cumsum(1)
+    chance = torch.rand(len(p), 1, generator=rng, dtype=torch.float64)
+    return (sums <= chance * sums[:, -1:]).sum(1)
 
 
 Said = tuple[list[str], NDArray[np.float64]]

@@ -27,6 +27,7 @@ import torch
 from torch import Tensor, nn
 
 from emulant.methods.game import full_precision
+from emulant.nets.stepper import Stepper
 from emulant_apps.molecules.selfies_words import SelfiesVocabulary
 from emulant_apps.molecules.vocabulary import END, PAD, START, Vocabulary
 
@@ -44,6 +45,9 @@ __all__ = [
 Kind = Literal["positions", "cdn"]
 Choose = Callable[[int, Tensor, Tensor], Tensor]
 """``choose(position, logits, before) -> numbers``: what is said next, shape (B,)."""
+Read = Callable[[Tensor, Tensor, Any], tuple[Tensor, Any]]
+SPARE = 0.9
+"""Strings are no longer computed after their end once more than a tenth have come to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,19 +159,34 @@ class StringDecoder(nn.Module):
         )  # fmt: skip
         return -bill.reshape(len(x), -1).sum(1)
 
+    def reader(self) -> Read:
+        """Return what reads one token of each row: (B,), (B, F) and memory to logits and memory."""
+
+        def read(x: Tensor, f: Tensor, memory: Any) -> tuple[Tensor, Any]:
+            logits, memory = self.read(x[:, None], f[:, None], memory)
+            return logits[:, 0], memory
+
+        return read
+
     def say(self, z: Tensor, choose: Choose, c: Tensor | None = None) -> Tensor:
         """Return what ``choose`` makes of the logits, token by token, shape (B, P)."""
         f, memory = self.begin(self.noisy(z, c))
         token = torch.full((len(z),), START, dtype=torch.int64, device=z.device)
         ended, said = torch.zeros_like(token, dtype=torch.bool), []
+        live, read = torch.arange(len(z), device=z.device), self.reader()
         for t in range(self.positions):
-            logits, memory = self.read(token[:, None], f[:, t : t + 1], memory)
-            token = choose(t, full_precision(logits[:, 0]), token)
+            logits, memory = read(token[live], f[live, t], memory)
+            every = full_precision(logits).new_zeros(len(z), logits.shape[1])
+            every[live] = full_precision(logits)
+            token = choose(t, every, token)
             token = token.masked_fill(ended, PAD)
             ended = ended | (token == END)
             said.append(token)
             if bool(ended.all()):
                 break
+            still = ~ended[live]
+            if int(still.sum()) < SPARE * len(live):
+                live, memory = live[still], _rows(memory, still)
         rows = torch.stack(said, 1)
         return nn.functional.pad(rows, (0, self.positions - rows.shape[1]), value=PAD)
 
@@ -191,16 +210,16 @@ class StringDecoder(nn.Module):
         """
         n = len(z)
         f, memory = self.begin(self.noisy(z, c))
-        copies = torch.arange(n, device=z.device).repeat_interleave(width)
-        f, memory = f[copies], _rows(memory, copies)
+        copies, read = torch.arange(n, device=z.device).repeat_interleave(width), self.reader()
+        memory = _rows(memory, copies)
         said = torch.full((n, width, self.positions), PAD, device=z.device)
         score = torch.full((n, width), -torch.inf, dtype=torch.float64, device=z.device)
         score[:, 0] = 0.0  # the others are no beginnings yet
         ended = torch.zeros_like(score, dtype=torch.bool)
-        token = torch.full((n * width, 1), START, device=z.device)
+        token = torch.full((n * width,), START, device=z.device)
         for t in range(self.positions):
-            logits, memory = self.read(token, f[:, t : t + 1], memory)
-            logits = full_precision(logits[:, 0])
+            logits, memory = read(token, f[copies, t], memory)
+            logits = full_precision(logits)
             logits[:, :END] = -torch.inf
             ln_p = logits.log_softmax(1).double().reshape(n, width, -1)
             ln_p = ln_p.masked_fill(ended[:, :, None], -torch.inf)
@@ -213,7 +232,7 @@ class StringDecoder(nn.Module):
             if bool(ended.all()):
                 break
             rows = (torch.arange(n, device=z.device)[:, None] * width + parent).flatten()
-            memory, token = _rows(memory, rows), number.reshape(-1, 1)
+            memory, token = _rows(memory, rows), number.flatten()
         best = torch.where(ended, score, score - 1e6).argmax(1)
         every = torch.arange(n, device=z.device)
         return said[every, best], score[every, best]
@@ -250,6 +269,16 @@ class PositionDecoder(StringDecoder):
         """Return the logits after each token, (B, T, V), and the state."""
         h, memory = self.cells(torch.cat([self.table(x), f.to(self.table.weight.dtype)], 2), memory)
         return self.head(h) + self.hint(f), memory
+
+    def reader(self) -> Read:
+        """Return what reads one token of each row, without gradients, and soon."""
+        step = Stepper(self.cells, self.table.weight)
+
+        def read(x: Tensor, f: Tensor, memory: Any) -> tuple[Tensor, Any]:
+            h, memory = step(x, f, memory)
+            return self.head(h) + self.hint(f), memory
+
+        return read
 
 
 class InitialStateDecoder(StringDecoder):
