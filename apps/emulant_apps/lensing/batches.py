@@ -25,7 +25,7 @@ from emulant_apps.lensing.field.random import RandomSky
 from emulant_apps.lensing.maps import Maps, cut, degraded
 from emulant_apps.lensing.theory.convergence import Convergence, Spectrum
 from emulant_apps.lensing.theory.cosmology import Cosmology
-from emulant_apps.lensing.transport import TRIM
+from emulant_apps.lensing.transport import QUARTERS, TRIM, quartered
 
 __all__ = ["GROUP", "Pairs", "Related", "of_pixels"]
 
@@ -69,7 +69,7 @@ class _Cosmology:
 
 
 class Pairs:
-    """True maps and fresh lognormal fields on a torus, larger by the rim that is trimmed.
+    """True maps and quarters of fresh lognormal fields on a torus, larger by a trimmed rim.
 
     Arguments
     ---------
@@ -105,12 +105,12 @@ class Pairs:
         )
 
     def _sky(self, own: Maps, kappa: Convergence, shift: float) -> RandomSky:
-        side = PIXELS + 2 * TRIM
+        side = 2 * (PIXELS + 2 * TRIM)
         torus = Patch(side, own.degrees * side / PIXELS)
         return RandomSky(torus, kappa.spectrum, shift, torus=True)
 
     def batch(self, step: int, rng: torch.Generator) -> Batch:  # noqa: ARG002 - chance is enough
-        """Return true maps, turned and mirrored at random, and contexts with lognormal fields."""
+        """Return true maps, turned and mirrored at random, and contexts with fields beside them."""
         noise = np.random.default_rng(int(torch.randint(1 << 62, (), generator=rng)))
         rows, contexts = [], []
         for _ in range(self.batch_size // GROUP):
@@ -127,17 +127,15 @@ class Pairs:
         self, own: _Cosmology, pick: Tensor, noise: np.random.Generator
     ) -> NDArray[np.float32]:
         del pick
-        return own.sky.draw(GROUP, noise)
+        whole = torch.from_numpy(own.sky.draw(GROUP // QUARTERS, noise))
+        return quartered(whole[:, None])[:, 0].numpy()
 
     def _turned(
         self, maps: Tensor, fields: Tensor, rng: torch.Generator
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield each map and its field, turned alike."""
+        """Yield each map, turned, and its field; quarters of a torus keep their place."""
         for x, y in zip(maps, fields, strict=True):
-            turn = int(torch.randint(8, (), generator=rng))
-            both = [torch.rot90(z, turn % 4, (1, 2)) for z in (x, y)]
-            x, y = (z.flip(1) if turn >= 4 else z for z in both)
-            yield x, y
+            yield _turn(rng, x)[0], y
 
 
 class Related(Pairs):
@@ -163,6 +161,21 @@ class Related(Pairs):
     ) -> NDArray[np.float32]:
         assert own.linear is not None
         return own.sky.draw(GROUP, noise, own.linear[pick.numpy()])
+
+    def _turned(
+        self, maps: Tensor, fields: Tensor, rng: torch.Generator
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield each map and its field, turned alike."""
+        for x, y in zip(maps, fields, strict=True):
+            x, y = _turn(rng, x, y)
+            yield x, y
+
+
+def _turn(rng: torch.Generator, *maps: Tensor) -> list[Tensor]:
+    """Return ``maps`` (1, n, n) turned and mirrored alike, at random."""
+    turn = int(torch.randint(8, (), generator=rng))
+    turned = [torch.rot90(x, turn % 4, (1, 2)) for x in maps]
+    return [x.flip(1) for x in turned] if turn >= 4 else turned
 
 
 def _tabled(kappa: Convergence, resolution: str) -> Spectrum:

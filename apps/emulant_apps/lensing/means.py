@@ -4,7 +4,7 @@ A critic that sees sixteen maps at a time does not notice a mean that is off by 
 scatters from map to map; a certificate of thousands of maps does. Notation: f_k features of a map,
 F_k(c) their true means, a plane in the cosmology b = (1, u, v) (standardised Ω_m and S₈) fitted to
 all training boxes, w_k = 1/max(t_k, s_k/6) with the tolerance t_k and the scatter s_k from map to
-map. Over one half of a batch, of all its cosmologies,
+map. Over one half of the tori of a batch, of all its cosmologies,
 
     D_jk = ⟨b_j w_k (f_k - F_k)⟩,      loss = Σ_jk a_j D_jk D'_jk,
 
@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from emulant.methods.game import Method
 from emulant.types import Batch, Terms
 from emulant_apps.lensing.features import MapFeatures
-from emulant_apps.lensing.transport import MEAN, SCALE, Carrier
+from emulant_apps.lensing.transport import MEAN, QUARTERS, SCALE, Carrier
 
 __all__ = ["FeatureMeans", "feature_tolerances"]
 
@@ -78,7 +78,8 @@ class FeatureMeans(Method):
         b = basis(batch.c[:, 1:, 0, 0])
         found = self.features(self.generator.draw(len(batch), rng, batch.c))
         off = (found - b @ self.plane) * self.weights
-        one, two = (b[k::2].T @ off[k::2] / len(off[k::2]) for k in (0, 1))
+        torus = torch.arange(len(off), device=off.device) // QUARTERS  # its quarters share a noise
+        one, two = (b[torus % 2 == k].T @ off[torus % 2 == k] * 2 / len(off) for k in (0, 1))
         bill = (b.new_tensor(SHARES)[:, None] * one * two).sum()
         return Terms(bill, {"means": bill})
 

@@ -30,14 +30,16 @@ from emulant.nets.shuffle import channels_to_space, space_to_channels
 from emulant.samplers.ode import integrate
 from emulant_apps.lensing.features import MapFeatures
 
-__all__ = ["Carrier", "CosmologyCritic", "Flow", "Transport"]
+__all__ = ["Carrier", "CosmologyCritic", "Flow", "Transport", "quartered"]
 
 MEAN, SCALE = (0.3, 0.8), (0.06, 0.06)
 """Of (Ω_m, S₈) over the design."""
 THETA = 4.3
 """Width of G, pixels: half of a wave at ℓ = 200 passes, in pixels of 4.7 arcmin."""
 TRIM = 4
-"""Pixels at each side of the torus that the critic does not see, so that nothing wraps."""
+"""Pixels at each side of a quarter of a torus that the critic does not see."""
+QUARTERS = 4
+"""Of a torus: squares of half its side, which hold scales longer than their own side."""
 
 
 def _gaussian(theta: float) -> Tensor:
@@ -136,13 +138,35 @@ class Carrier(nn.Module):
         return x - blurred
 
     def draw(self, n: int, rng: torch.Generator, c: Tensor | None = None) -> Tensor:
-        """Return n maps, trimmed at the rim, of contexts (n, 3, side, side): x₀, Ω_m and S₈."""
-        if c is None or len(c) != n:
-            raise ValueError(f"'c' must hold {n} fields with their cosmology, got {c}")
-        source = c[:, :1]
+        """Return n maps, trimmed at the rim, of contexts (n, 3, side, side): x₀, Ω_m and S₈.
+
+        Four rows after each other are the quarters of one torus, as :func:`quartered` cuts them,
+        which is carried whole: a patch of a sky has scales longer than itself, a torus has not.
+        """
+        if c is None or len(c) != n or n % QUARTERS:
+            raise ValueError(f"'c' must hold {n} quarters of fields with their cosmology, got {c}")
+        source = _whole(c[:, :1])
         noise = torch.randn(source.shape, generator=rng, device=source.device)
-        x: Tensor = self(source, c[:, 1:, 0, 0], noise)
-        return x[:, :, TRIM:-TRIM, TRIM:-TRIM]
+        x: Tensor = self(source, c[::QUARTERS, 1:, 0, 0], noise)
+        return quartered(x)[:, :, TRIM:-TRIM, TRIM:-TRIM]
+
+
+def quartered(x: Tensor) -> Tensor:
+    """Return the quarters (4 B, C, n/2, n/2) of maps (B, C, n, n), those of one after each other.
+
+    >>> quartered(torch.arange(16.0).reshape(1, 1, 4, 4))[1, 0].tolist()
+    [[2.0, 3.0], [6.0, 7.0]]
+    """
+    half = x.shape[-1] // 2
+    cut = x.reshape(len(x), -1, 2, half, 2, half).permute(0, 2, 4, 1, 3, 5)
+    return cut.reshape(QUARTERS * len(x), -1, half, half)
+
+
+def _whole(x: Tensor) -> Tensor:
+    """Return the maps whose quarters are ``x``."""
+    half = x.shape[-1]
+    joined = x.reshape(-1, 2, 2, x.shape[1], half, half).permute(0, 3, 1, 4, 2, 5)
+    return joined.reshape(len(x) // QUARTERS, x.shape[1], 2 * half, 2 * half)
 
 
 class Transport(Carrier):

@@ -22,7 +22,7 @@ from emulant_apps.lensing.sample import Emulator
 from emulant_apps.lensing.theory.convergence import Convergence
 from emulant_apps.lensing.theory.cosmology import Cosmology
 from emulant_apps.lensing.train import calibrated_filter, train
-from emulant_apps.lensing.transport import Transport
+from emulant_apps.lensing.transport import TRIM, Transport, quartered
 from emulant_apps.lensing.validate import certificate, rows_of
 
 COSMOLOGIES = ((0.25, 0.9), (0.35, 0.7), (0.3, 0.8), (0.28, 0.75))
@@ -178,6 +178,24 @@ def paired(tmp_path_factory):
                             pairs=True, workers=1)  # fmt: skip
     write_maps(file, simulate(config))
     return file
+
+
+def test_four_contexts_are_the_quarters_of_one_torus(lognormal):
+    source = Pairs(split(read_maps(lognormal), "train"), 16, 1.2)
+    c = source.batch(0, torch_rng(0)).c
+    net = Transport(8, 1)
+    with torch.no_grad():
+        net.last.weight.normal_(generator=torch_rng(1))
+    joined = torch.cat([torch.cat([c[4], c[5]], 2), torch.cat([c[6], c[7]], 2)], 1)[None]
+    assert torch.equal(quartered(joined), c[4:8])
+    noise = torch.randn(4, 1, *joined.shape[2:], generator=torch_rng(2))
+    whole = net(joined[:, :1], joined[:, 1:, 0, 0], noise[1:2])
+    drawn = net.draw(16, torch_rng(2), c)
+    assert torch.allclose(drawn[4:8], quartered(whole)[:, :, TRIM:-TRIM, TRIM:-TRIM], atol=1e-5)
+    edges = joined[0, 0, :, 71] - joined[0, 0, :, 72]  # what was cut was together
+    assert float(edges.std()) < 1.1 * float(joined[0, 0].std())  # else √2 of it
+    with pytest.raises(ValueError, match="must hold 6 quarters"):
+        net.draw(6, torch_rng(0), c[:6])
 
 
 def test_pairs_share_large_scales_and_keep_the_law_of_the_fields(paired):
