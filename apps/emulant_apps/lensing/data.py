@@ -216,16 +216,17 @@ def _one_box(job: _Job, start: int, size: int, seed: int) -> Drawn:
 
 def _nbody(kappa: Convergence, config: SimulateConfig, seed: int) -> Drawn:
     from emulant_apps.lensing.nbody.lightcone import LAYOUTS, render, simulate_planes
+    from emulant_apps.lensing.nbody.restore import restored
     from emulant_apps.lensing.nbody.transfer import load_deficits, transfers
 
     with one_thread():
-        device = _device(config.device)
-        planes = simulate_planes(kappa, LAYOUTS[config.resolution], seed, device=device)
+        device, layout = _device(config.device), LAYOUTS[config.resolution]
+        planes = simulate_planes(kappa, layout, seed, device=device)
         gains = transfers(kappa, planes, load_deficits(config.resolution))
         patch = Patch(config.size, config.degrees)
         pairs = kappa if config.pairs else None
         view = render(planes, gains, patch, config.maps, seed, pairs)
-        return view.kappa, view.linear
+        return restored(view.kappa, patch, kappa, layout), view.linear
 
 
 def _device(name: str) -> str:

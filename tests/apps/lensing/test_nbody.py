@@ -9,6 +9,7 @@ import torch
 
 from emulant_apps.lensing.field.grid import Patch, default_bands
 from emulant_apps.lensing.field.pixels import patch_power
+from emulant_apps.lensing.field.random import RandomSky
 from emulant_apps.lensing.nbody import lightcone
 from emulant_apps.lensing.nbody.evolve import evolve, schedule
 from emulant_apps.lensing.nbody.initial import displaced, linear_field
@@ -21,6 +22,7 @@ from emulant_apps.lensing.nbody.lightcone import (
     slabs,
 )
 from emulant_apps.lensing.nbody.mesh import EDGES, Mesh
+from emulant_apps.lensing.nbody.restore import lost_share, restored
 from emulant_apps.lensing.nbody.transfer import load_deficits, transfers
 from emulant_apps.lensing.theory.convergence import Convergence
 from emulant_apps.lensing.theory.cosmology import Cosmology
@@ -211,6 +213,38 @@ def test_the_linear_planes_add_up_to_their_share_of_theory():
     assert np.all(np.abs(ratio[1:4] - 1) < 0.35)  # one box
     whole = bands.mean(patch_power(patch, kappa.spectrum))
     assert np.all(bands.mean(expected) < whole)
+
+
+def test_what_the_cut_took_is_given_back():
+    """Gaussian maps without the power of the cut have that of theory when it is restored."""
+    kappa, layout, patch = Convergence(COSMOLOGY), LAYOUTS["draft"], Patch(128, 5.0)
+
+    def cut(ell):
+        return kappa.spectrum(ell) * (1 - lost_share(kappa, layout, ell))
+
+    bands = default_bands(patch)
+    maps = RandomSky(patch, cut).draw(600, np.random.default_rng(0))
+    whole = bands.mean(patch_power(patch, kappa.spectrum)[None])[0]
+    before, after = (
+        bands.mean(patch.power(m)) / whole for m in (maps, restored(maps, patch, kappa, layout))
+    )
+    error = after.std(0) / np.sqrt(len(maps))
+    assert before.mean(0)[-1] < 0.96  # more than 4 % are lost at the smallest scale
+    assert np.all(np.abs(after.mean(0) - 1) < 4 * error + 0.002)
+    wide = maps.mean((1, 2)), restored(maps, patch, kappa, layout).mean((1, 2))
+    assert np.allclose(*wide, atol=1e-7)
+
+
+def test_planes_lose_what_lies_beyond_their_cut():
+    kappa, layout = Convergence(COSMOLOGY), LAYOUTS["fine"]
+    ell = np.array([100.0, 1500.0, 4000.0, 30_000.0])
+    slab = slabs(kappa, layout)[0]
+    lost = lost_share(kappa, layout, ell)
+    assert lost[0] == 0
+    own = kappa.slab_power(slab.low, slab.high, ell[1:2]) / kappa.spectrum(ell[1:2])
+    assert lost[1] == pytest.approx(own[0], rel=0.02)  # the nearest plane alone
+    assert lost[1] < lost[2] < lost[3]
+    assert lost[3] == 1
 
 
 def test_compiled_sums_are_those_of_the_array_program():
