@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from emulant.parallel import chunked_map
-from emulant_apps.molecules.chemistry.parse import parse
+from emulant_apps.molecules.chemistry.parse import parse_all
 from emulant_apps.molecules.grammar import Grammar
 from emulant_apps.molecules.vocabulary import END, PAD, Vocabulary
 
@@ -33,6 +33,7 @@ __all__ = [
     "Drawn",
     "Mode",
     "Prior",
+    "are_molecules",
     "in_chunks",
     "is_molecule",
     "joined",
@@ -81,7 +82,7 @@ class Drawn:
     @property
     def valid(self) -> float:
         """Share of the strings that are molecules."""
-        return sum(map(is_molecule, self.strings)) / max(1, len(self.strings))
+        return sum(are_molecules(self.strings)) / max(1, len(self.strings))
 
 
 class Choice:
@@ -160,7 +161,7 @@ def until_molecules(once: Once, mode: Mode) -> Drawn:
     redrawn = 0
     if mode.masked:
         for _ in range(REDRAWS):
-            bad = [k for k, text in enumerate(strings) if not is_molecule(text)]
+            bad = [k for k, good in enumerate(are_molecules(strings)) if not good]
             redrawn += len(bad)
             if not bad:
                 break
@@ -172,8 +173,12 @@ def until_molecules(once: Once, mode: Mode) -> Drawn:
 
 def is_molecule(text: str) -> bool:
     """Return whether a string is a molecule that RDKit reads; the empty one is none."""
-    molecule = parse(text)
-    return molecule is not None and molecule.GetNumAtoms() > 0
+    return are_molecules([text])[0]
+
+
+def are_molecules(texts: Sequence[str]) -> list[bool]:
+    """Return the same of each string, sooner than one by one."""
+    return [molecule is not None and molecule.GetNumAtoms() > 0 for molecule in parse_all(texts)]
 
 
 def joined(parts: Sequence[Drawn], count: int | None = None) -> Drawn:

@@ -24,7 +24,7 @@ from emulant.store import Parts, Provenance, atomic_path, plain
 from emulant_apps.molecules.assess import CHECKS, Funnel, Seen, funnel
 from emulant_apps.molecules.candidates import candidates_of, chain_of
 from emulant_apps.molecules.config import SampleConfig
-from emulant_apps.molecules.decoding import CHUNK, Drawn, is_molecule
+from emulant_apps.molecules.decoding import CHUNK, Drawn, are_molecules
 from emulant_apps.molecules.tables import first_kept, funnel_text, rank, write_table
 
 __all__ = ["required_memory", "write_parts"]
@@ -83,7 +83,7 @@ def _raw(config: SampleConfig, draw: Draw, step: int, parts: Parts, progress: Pr
 
 def _are_molecules(strings: tuple[str, ...], start: int, size: int, seed: int) -> np.ndarray:
     del seed
-    return np.array([is_molecule(text) for text in strings[start : start + size]])
+    return np.array(are_molecules(strings[start : start + size]))
 
 
 def _write_strings(place: Path, drawn: Drawn, valid: np.ndarray) -> None:

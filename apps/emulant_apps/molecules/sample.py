@@ -37,6 +37,7 @@ from emulant_apps.molecules.decoding import (
     Drawn,
     Mode,
     Prior,
+    are_molecules,
     in_chunks,
     is_molecule,
     joined,
@@ -163,7 +164,7 @@ class Emulator:
             talk = Mode(1.0, masked=turn >= REDRAWS // 2, guidance=guidance)
             some = asked if asked is None or asked.ndim == 1 else asked[missing]
             strings = self.language.draw(len(missing), rng, talk, some).strings
-            good = np.array([is_molecule(text) for text in strings])
+            good = np.array(are_molecules(strings))
             rows = vocabulary.encode([strings[k] for k in np.flatnonzero(good)])
             place = np.flatnonzero(good)[rows.kept]
             if len(place):

@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from rdkit import Chem, DataStructs
+from rdkit.Chem import rdMolDescriptors
 
 from emulant.compiled import kernel
 
@@ -56,6 +57,9 @@ WORDS = 32
 FEW = 40
 """Matches that cost no more than a fingerprint."""
 _PLACE = {number: k for k, number in enumerate(ELEMENTS)}
+_AROMATIC = Chem.MolFromSmarts("a")
+_MET: dict[tuple[int, bool], int] = {}
+"""Classes by RDKit's invariants (element, neighbours, hydrogens, charge, isotope, in a ring)."""
 
 
 @functools.cache
@@ -76,6 +80,21 @@ def atom_class(atom: Chem.Atom) -> int:
     k = 4 * k + min(3, atom.GetTotalNumHs(True))
     k = 5 * k + min(4, atom.GetTotalDegree())
     return 3 * k + (charge > 0) + 2 * (charge < 0)
+
+
+def _classes(molecule: Chem.Mol) -> list[int]:
+    """Return the class of each atom, by what was found for atoms of the same invariant."""
+    every = range(molecule.GetNumAtoms())
+    if molecule.GetNumHeavyAtoms() < len(every):  # invariants know no hydrogens that are atoms
+        return [atom_class(molecule.GetAtomWithIdx(k)) for k in every]
+    aromatic = {k for (k,) in molecule.GetSubstructMatches(_AROMATIC, maxMatches=len(every))}
+    found = []
+    for k, invariant in enumerate(rdMolDescriptors.GetConnectivityInvariants(molecule)):
+        key = invariant, k in aromatic
+        if key not in _MET:
+            _MET[key] = atom_class(molecule.GetAtomWithIdx(k))
+        found.append(_MET[key])
+    return found
 
 
 @functools.lru_cache(maxsize=10_000)
@@ -203,15 +222,16 @@ class Look:
     def at(cls, molecule: Chem.Mol) -> Look:
         """Return what is seen of ``molecule``."""
         place: dict[int, int] = {}
-        every = map(molecule.GetAtomWithIdx, range(molecule.GetNumAtoms()))  # RDKit's own is slow
-        atoms = [place.setdefault(atom_class(atom), len(place)) for atom in every]
+        atoms = [place.setdefault(kind, len(place)) for kind in _classes(molecule)]
         bonds = {
             (
                 atoms[bond.GetBeginAtomIdx()],
                 atoms[bond.GetEndAtomIdx()],
                 2 * _ORDER.get(bond.GetBondType(), 4) + bond.IsInRing(),
             )
-            for bond in map(molecule.GetBondWithIdx, range(molecule.GetNumBonds()))
+            for bond in map(
+                molecule.GetBondWithIdx, range(molecule.GetNumBonds())
+            )  # RDKit's is slow
         }
         return cls(
             molecule,
