@@ -76,12 +76,14 @@ class Pairs:
     maps : the training part of a data set, as :func:`of_pixels` gives it.
     batch : rows, a multiple of GROUP; each group has one cosmology.
     skewness : of the fields.
+    opposed : whether the second torus of a group is that of the first with its Gaussian field's
+        sign changed.
     """
 
-    def __init__(self, maps: Maps, batch: int, skewness: float) -> None:
+    def __init__(self, maps: Maps, batch: int, skewness: float, opposed: bool = False) -> None:
         if batch % GROUP:
             raise ValueError(f"'batch' must be a multiple of {GROUP}, got {batch}")
-        self.batch_size, self.skewness = batch, skewness
+        self.batch_size, self.skewness, self.opposed = batch, skewness, opposed
         self.fingerprint = maps.fingerprint
         self.degrees = maps.degrees
         omega_m, sigma8 = maps.known_cosmologies("--data")
@@ -109,6 +111,16 @@ class Pairs:
         torus = Patch(side, own.degrees * side / PIXELS)
         return RandomSky(torus, kappa.spectrum, shift, torus=True)
 
+    def in_sigma(self, maps: Maps) -> list[Tensor]:
+        """Return other true maps (N, 1, n, n) of each cosmology, of the same pixels, in σ."""
+        pairs = np.stack(maps.known_cosmologies("maps"), axis=1)
+        return [
+            torch.from_numpy(maps.kappa[np.all(pairs == pair, axis=1)] / np.float32(own.sigma))[
+                :, None
+            ]
+            for pair, own in zip(self.cosmologies, self.members, strict=True)
+        ]
+
     def batch(self, step: int, rng: torch.Generator) -> Batch:  # noqa: ARG002 - chance is enough
         """Return true maps, turned and mirrored at random, and contexts with fields beside them."""
         noise = np.random.default_rng(int(torch.randint(1 << 62, (), generator=rng)))
@@ -127,7 +139,8 @@ class Pairs:
         self, own: _Cosmology, pick: Tensor, noise: np.random.Generator
     ) -> NDArray[np.float32]:
         del pick
-        whole = torch.from_numpy(own.sky.draw(GROUP // QUARTERS, noise))
+        tori = own.sky.draw(GROUP // QUARTERS, noise, opposed=self.opposed)
+        whole = torch.from_numpy(tori)
         return quartered(whole[:, None])[:, 0].numpy()
 
     def _turned(

@@ -109,7 +109,7 @@ class Recipe:
 
 PRESETS: Mapping[str, Recipe] = {
     "quick": Recipe(Sizes(width=24, blocks=2), 300, mean_steps=40),
-    "full": Recipe(Sizes(), 1500, mean_steps=200),
+    "full": Recipe(Sizes(), 1500, mean_steps=400),
     "paired": Recipe(Sizes("flow"), 80, flow_steps=500),
     "dcgan": Recipe(
         Sizes("noise", norm="batch"), 1500, 5e-4, 5e-4, 32, 0.0, NonSaturating(), (), 1
@@ -162,9 +162,9 @@ def train(config: TrainConfig) -> Path:
     own = split(read_maps(config.data), "train")
     if len(own) == 0:
         raise InputError(f"{config.data}: holds no maps for training")
-    maps, skewness = of_pixels(own, config.pixels), SKEWNESS[config.pixels]
+    skewness = SKEWNESS[config.pixels]
     generator = build(sizes, config.seed)
-    for stage in _stages(config, recipe, generator, maps, skewness):
+    for stage in _stages(config, recipe, generator, own, skewness):
         place = config.out / stage.name
         resume = config.resume and begun(place)
         fitted = fit(stage.method, stage.source, stage.plan, place, resume, device=config.device)
@@ -204,9 +204,10 @@ def _drawing(model: Model, scatter: Scatter | None) -> Draw:
 
 
 def _stages(
-    config: TrainConfig, recipe: Recipe, generator: nn.Module, maps: Maps, skewness: float
+    config: TrainConfig, recipe: Recipe, generator: nn.Module, own: Maps, skewness: float
 ) -> Iterator[Stage]:
     """Yield the calls of the loop, the next one when the last has come home."""
+    maps = of_pixels(own, config.pixels)
     count = 1 + bool(recipe.flow_steps) + bool(recipe.mean_steps)
     minutes = None if config.minutes is None else config.minutes / count
     if recipe.flow_steps:
@@ -225,15 +226,20 @@ def _stages(
         "critic": Optimiser(recipe.critic_rate, (0.0, 0.99), clip=10.0),
     }
     features = MapFeatures()
-    features.standardise(torch.cat([own.maps[:200] for own in source.members]))
+    features.standardise(torch.cat([member.maps[:200] for member in source.members]))
     game = _game(recipe, generator, features, config.seed)
     name = "training/critic" if recipe.flow_steps else "training"
     yield Stage(name, game, source, _plan(config, optimisers, recipe.steps, minutes))
     if recipe.mean_steps:
         assert isinstance(generator, Carrier)
         contexts = torch.stack([own.context for own in source.members])
-        means = FeatureMeans(generator, features, [own.maps for own in source.members], contexts)
-        wide = Pairs(maps, recipe.mean_batch, skewness)
+        true = [member.maps for member in source.members]
+        if config.pixels > PIXELS:
+            true = source.in_sigma(degraded(own, own.patch.n // config.pixels))
+            features = MapFeatures(config.pixels)
+            features.standardise(torch.cat([x[:200] for x in true]))
+        means = FeatureMeans(generator, features, true, contexts)
+        wide = Pairs(maps, recipe.mean_batch, skewness, opposed=True)
         optimisers = {"generator": Optimiser(recipe.mean_rate, clip=1.0, warmup=20)}
         plan = _plan(config, optimisers, recipe.mean_steps, minutes)
         yield Stage("training/means", means, wide, plan)

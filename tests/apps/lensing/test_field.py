@@ -117,6 +117,19 @@ def test_masked_power_is_unbiased():
         masks.masked_power(PATCH, maps, np.ones((32, 32)))
 
 
+def test_opposed_maps_have_the_same_law_and_cancel_what_is_odd():
+    sky, shifted = (RandomSky(PATCH, steep, shift) for shift in (None, 0.02))
+    maps = sky.draw(6, np.random.default_rng(6), opposed=True)
+    assert np.array_equal(maps[1::2], -maps[::2])
+    alone = sky.draw(3, np.random.default_rng(6))
+    assert np.array_equal(maps[::2], alone)
+    pairs = shifted.draw(400, np.random.default_rng(7), opposed=True).astype(float)
+    others = shifted.draw(400, np.random.default_rng(8)).astype(float)
+    third, plain = (((x**3).mean((1, 2))).reshape(-1, 2).mean(1) for x in (pairs, others))
+    assert third.mean() == pytest.approx(plain.mean(), abs=5 * plain.std() / np.sqrt(200))
+    assert third.std() < 0.7 * plain.std()
+
+
 def test_pdf_of_normal_pixels_and_wasserstein_of_a_shift():
     maps = normal(50)
     p = onepoint.fractions(maps, 1.0).mean(0)

@@ -9,14 +9,14 @@ from emulant.rng import torch_rng
 from emulant.types import Batch
 from emulant_apps.lensing.features import MapFeatures
 from emulant_apps.lensing.means import FLOOR, NOISY, FeatureMeans, basis, feature_tolerances
-from emulant_apps.lensing.transport import MEAN, TRIM, Transport
+from emulant_apps.lensing.transport import MEAN, TRIM, Transport, quartered
 
 SIDE = 64 + 2 * TRIM
 
 
-def fields(n: int, seed: int, power: float = 0.0) -> Tensor:
-    """Return smooth skew fields (n, 1, 72, 72) of unit scatter; ``power`` skews them more."""
-    x = torch.randn(n, 1, SIDE, SIDE, generator=torch_rng(seed))
+def fields(n: int, seed: int, power: float = 0.0, side: int = SIDE) -> Tensor:
+    """Return smooth skew fields (n, 1, side, side) of unit scatter; ``power`` skews them more."""
+    x = torch.randn(n, 1, side, side, generator=torch_rng(seed))
     for _ in range(3):
         x = 0.5 * (x + x.roll(1, 2))
         x = 0.5 * (x + x.roll(1, 3))
@@ -53,6 +53,25 @@ def test_the_bill_is_the_square_of_the_means_without_that_of_their_noise() -> No
     ])  # fmt: skip
     exact = float((method.weights * off).square().sum())
     assert float((shifted - bills).mean()) == pytest.approx(exact, rel=0.2)
+
+
+def test_larger_maps_are_compared_whole() -> None:
+    """An untaught generator changes nothing: what is off is what was put into the plane."""
+    with initial_parameters(torch_rng(0)):
+        net = Transport(8, 1)
+    tori, rim = fields(32, 3, side=2 * SIDE), 2 * TRIM
+    true = tori[:, :, rim:-rim, rim:-rim]
+    features = MapFeatures(128)
+    features.standardise(true)
+    method = FeatureMeans(net, features, [true], torch.tensor([MEAN]))
+    drawn = batch(quartered(tori))
+    assert method.whole
+    bill = method.loss("generator", drawn, torch_rng(0)).total.detach()
+    assert abs(float(bill)) < 20  # halves of 16 maps
+    off = 3 * torch.randn(len(method.weights), generator=torch_rng(4))
+    method.plane[0] += off
+    bill = float(method.loss("generator", drawn, torch_rng(0)).total.detach())
+    assert bill == pytest.approx(float((method.weights * off).square().sum()), rel=0.2)
 
 
 def test_true_means_are_a_plane_in_the_cosmology() -> None:

@@ -99,12 +99,20 @@ class RandomSky:
         self._amplitude = np.sqrt(np.maximum(power, 0)).astype(np.float32)
 
     def draw(
-        self, count: int, rng: np.random.Generator, given: NDArray[np.float32] | None = None
+        self,
+        count: int,
+        rng: np.random.Generator,
+        given: NDArray[np.float32] | None = None,
+        opposed: bool = False,
     ) -> NDArray[np.float32]:
-        """Return independent maps (count, n, n), built on maps L (count, n, n) where given."""
+        """Return independent maps (count, n, n), built on maps L (count, n, n) where given.
+
+        ``opposed``: every second map is of the field before with its sign changed, so that means
+        over both lack what is odd in it: most of the scatter of a bispectrum.
+        """
         n = self.patch.n
         out = np.empty((count, n, n), dtype=np.float32)
-        for index, field in enumerate(self._rests(count, rng)):
+        for index, field in enumerate(self._rests(count, rng, opposed)):
             g = field[:n, :n]
             if self.shift is None:
                 out[index] = g
@@ -114,9 +122,14 @@ class RandomSky:
             out[index] = self.shift * np.expm1(g - 0.5 * self._log_variance)
         return out
 
-    def _rests(self, count: int, rng: np.random.Generator) -> Iterator[Floats]:
+    def _rests(self, count: int, rng: np.random.Generator, opposed: bool) -> Iterator[Floats]:
         """Yield Gaussian fields of the amplitudes, whole."""
         side = self.patch.n if self.torus else 2 * self.patch.n
-        for _ in range(count):
-            white = rng.standard_normal((side, side), dtype=np.float32)
-            yield fft.irfft2(fft.rfft2(white) * self._amplitude, s=(side, side))
+        field: Floats = np.zeros((side, side), dtype=np.float32)
+        for index in range(count):
+            if opposed and index % 2:
+                field = -field
+            else:
+                white = rng.standard_normal((side, side), dtype=np.float32)
+                field = fft.irfft2(fft.rfft2(white) * self._amplitude, s=(side, side))
+            yield field
