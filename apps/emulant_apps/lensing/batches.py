@@ -99,7 +99,7 @@ class Pairs:
         kappa = Convergence(cosmology)
         sigma = math.sqrt(pixel_variance(own.patch, kappa.spectrum))
         return _Cosmology(
-            torch.from_numpy(own.kappa / np.float32(sigma))[:, None],
+            _in_sigma(own.kappa, sigma),
             own.linear,
             self._sky(own, kappa, lognormal_shift(sigma, self.skewness)),
             sigma,
@@ -115,9 +115,7 @@ class Pairs:
         """Return other true maps (N, 1, n, n) of each cosmology, of the same pixels, in σ."""
         pairs = np.stack(maps.known_cosmologies("maps"), axis=1)
         return [
-            torch.from_numpy(maps.kappa[np.all(pairs == pair, axis=1)] / np.float32(own.sigma))[
-                :, None
-            ]
+            _in_sigma(maps.kappa[np.all(pairs == pair, axis=1)], own.sigma)
             for pair, own in zip(self.cosmologies, self.members, strict=True)
         ]
 
@@ -182,6 +180,11 @@ class Related(Pairs):
         for x, y in zip(maps, fields, strict=True):
             x, y = _turn(rng, x, y)
             yield x, y
+
+
+def _in_sigma(kappa: Singles, sigma: float) -> Tensor:
+    """Return maps (N, n, n) in σ, (N, 1, n, n)."""
+    return torch.from_numpy(kappa / np.float32(sigma))[:, None]
 
 
 def _turn(rng: torch.Generator, *maps: Tensor) -> list[Tensor]:

@@ -44,7 +44,7 @@ class FeatureMeans(Method):
     Arguments
     ---------
     generator : what carries fields into maps.
-    features : standardised, as the critic saw them.
+    features : standardised, of maps of the side of ``maps``.
     maps : true maps (N, 1, n, n) of each cosmology, in σ.
     contexts : (Ω_m, S₈) of each, (C, 2).
 

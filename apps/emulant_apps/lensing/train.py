@@ -232,7 +232,7 @@ def _stages(
     yield Stage(name, game, source, _plan(config, optimisers, recipe.steps, minutes))
     if recipe.mean_steps:
         assert isinstance(generator, Carrier)
-        contexts = torch.stack([own.context for own in source.members])
+        contexts = torch.stack([member.context for member in source.members])
         true = [member.maps for member in source.members]
         if config.pixels > PIXELS:
             true = source.in_sigma(degraded(own, own.patch.n // config.pixels))

@@ -176,8 +176,9 @@ class StringDecoder(nn.Module):
         live, read = torch.arange(len(z), device=z.device), self.reader()
         for t in range(self.positions):
             logits, memory = read(token[live], f[live, t], memory)
-            every = full_precision(logits).new_zeros(len(z), logits.shape[1])
-            every[live] = full_precision(logits)
+            logits = full_precision(logits)
+            every = logits.new_zeros(len(z), logits.shape[1])
+            every[live] = logits
             token = choose(t, every, token)
             token = token.masked_fill(ended, PAD)
             ended = ended | (token == END)

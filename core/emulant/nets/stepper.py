@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -33,7 +33,7 @@ LEAST = 128
 @functools.cache
 def _multiplies(device: str) -> bool:
     """Return whether the machine itself multiplies float16 numbers."""
-    known = torch.cpu.get_capabilities()
+    known: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # none in older ones
     return device != "cpu" or bool(known.get("amx_fp16") or known.get("avx512_fp16"))
 
 
@@ -42,8 +42,8 @@ class _Weights:
 
     def __init__(self, matrix: Tensor, rounded: bool, native: bool) -> None:
         self.rounded, self.native = rounded, native
-        self.matrix = matrix.half() if rounded else matrix
-        self.matrix = (self.matrix if native or not rounded else self.matrix.float()).contiguous()
+        kept = matrix.half() if rounded else matrix
+        self.matrix = (kept if native else kept.float()).contiguous()
 
     def read(self, x: Tensor) -> Tensor:
         """Return rows as :meth:`times` takes them."""
@@ -147,7 +147,7 @@ def _layer(cells: nn.GRU, k: int, table: Tensor, native: bool | None) -> _Layer:
     reset, update, new = (
         rows @ part[:, :known].T + own for part, own in zip(of_input, bias, strict=True)
     )
-    weights = partial(
+    weights = functools.partial(
         _Weights,
         rounded=cells.hidden_size >= LEAST,
         native=_multiplies(table.device.type) if native is None else native,

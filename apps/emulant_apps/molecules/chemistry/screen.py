@@ -30,6 +30,7 @@ from rdkit import Chem, DataStructs
 from rdkit.Chem import rdMolDescriptors
 
 from emulant.compiled import kernel
+from emulant_apps.molecules.tanimoto import words_of
 
 __all__ = ["EVERY", "HYDROGEN", "Look", "Screen", "atom_class", "classes_of", "orders_of"]
 
@@ -222,6 +223,7 @@ class Look:
     def at(cls, molecule: Chem.Mol) -> Look:
         """Return what is seen of ``molecule``."""
         place: dict[int, int] = {}
+        every = map(molecule.GetBondWithIdx, range(molecule.GetNumBonds()))  # RDKit's own is slow
         atoms = [place.setdefault(kind, len(place)) for kind in _classes(molecule)]
         bonds = {
             (
@@ -229,9 +231,7 @@ class Look:
                 atoms[bond.GetEndAtomIdx()],
                 2 * _ORDER.get(bond.GetBondType(), 4) + bond.IsInRing(),
             )
-            for bond in map(
-                molecule.GetBondWithIdx, range(molecule.GetNumBonds())
-            )  # RDKit's is slow
+            for bond in every
         }
         return cls(
             molecule,
@@ -316,9 +316,8 @@ def words(flags: NDArray[np.bool_]) -> NDArray[np.uint64]:
     [5]
     """
     packed = np.packbits(flags, axis=-1, bitorder="little")
-    room = np.zeros((*packed.shape[:-1], 8 * -(-packed.shape[-1] // 8)), dtype=np.uint8)
-    room[..., : packed.shape[-1]] = packed
-    return room.view(np.uint64)
+    rows = words_of(packed.reshape(int(np.prod(packed.shape[:-1])), packed.shape[-1]))
+    return rows.reshape(*packed.shape[:-1], rows.shape[1])
 
 
 @kernel
