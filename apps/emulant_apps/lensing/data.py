@@ -254,7 +254,8 @@ def required_memory(config: SimulateConfig) -> float:
     >>> required_memory(SimulateConfig(out=Path("a.h5"))) < 3e9
     True
     """
-    held = 3.0 * 4 * config.cosmologies * config.boxes * config.maps * config.size**2
+    maps = len(_cosmologies(config)) * config.boxes * config.maps
+    held = 3.0 * 4 * maps * config.size**2
     held *= 2 if config.pairs else 1
     if config.source != "nbody":
         return held + 20.0 * (4 * 3 * config.size) ** 2

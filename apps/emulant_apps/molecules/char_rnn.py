@@ -22,7 +22,7 @@ SPECIAL, with -1 after the end.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -46,10 +46,10 @@ from emulant.store.tensors import save_tensors
 from emulant.types import Batch, Terms
 from emulant_apps.molecules.decoding import Choice
 from emulant_apps.molecules.model import FILE, read_weights
-from emulant_apps.molecules.networks import SPARE
 from emulant_apps.molecules.prior import Told
+from emulant_apps.molecules.saying import speak
 from emulant_apps.molecules.targets import TARGETS
-from emulant_apps.molecules.vocabulary import END, PAD, SPECIAL, Vocabulary
+from emulant_apps.molecules.vocabulary import END, SPECIAL, START, Vocabulary
 
 __all__ = [
     "FORM",
@@ -170,31 +170,29 @@ class CharRNN(Autoregressive):
         if asked is not None:
             y = torch.from_numpy(np.broadcast_to(asked, (n, len(TARGETS))).astype(np.float32))
             c = torch.cat([c, y], 1)
-        voices = [_Voice(self.net, each) for each in (plain, c) if each is not None]
-        token = torch.full((n,), self.symbols, dtype=torch.int64)
-        number = torch.full((n,), PAD, dtype=torch.int64)
-        ended, live, said = torch.zeros(n, dtype=torch.bool), torch.arange(n), []
-        for position in range(self.length):
-            heard = [voice.after(token[live]) for voice in voices]
-            logits = heard[0]
-            if plain is not None:
-                logits = logits + guidance * (heard[1] - logits)
-            every = logits.new_full((n, END + logits.shape[1]), -torch.inf)
-            every[:, END] = 0.0  # of what has ended
-            every[live, END] = logits[:, self.symbols]
-            every[live, SPECIAL:] = logits[:, : self.symbols]
-            number = choice(position, every, number).masked_fill(ended, PAD)
-            said.append(number)
-            ended = ended | (number == END)
-            if bool(ended.all()):
-                break
-            token = (number - SPECIAL).clamp(min=0)
-            still = ~ended[live]
-            if int(still.sum()) < SPARE * len(live):
-                live = live[still]
-                for voice in voices:
-                    voice.keep(still)
-        return torch.stack(said, 1)
+        voice = _Guided(
+            [_Voice(self.net, each) for each in (plain, c) if each is not None], guidance
+        )
+        return speak(voice, choice, torch.full((n,), START, dtype=torch.int64), self.length)
+
+
+class _Guided:
+    """One voice, or two, of which the second is exaggerated; all numbers of the vocabulary."""
+
+    def __init__(self, voices: Sequence[_Voice], guidance: float) -> None:
+        self.voices, self.guidance = voices, guidance
+
+    def after(self, position: int, numbers: Tensor) -> Tensor:
+        """Return the logits (L, V) of all numbers after one more of each."""
+        heard = [voice.after(numbers - SPECIAL if position else None) for voice in self.voices]
+        logits = heard[0] + self.guidance * (heard[-1] - heard[0]) if heard[1:] else heard[0]
+        never = logits.new_full((len(logits), END), -torch.inf)
+        return torch.cat([never, logits[:, -1:], logits[:, :-1]], 1)
+
+    def keep(self, still: Tensor) -> None:
+        """Forget the strings that are not ``still`` said."""
+        for voice in self.voices:
+            voice.keep(still)
 
 
 class _Voice:
@@ -202,12 +200,14 @@ class _Voice:
 
     def __init__(self, net: GRU, c: Tensor) -> None:
         self.step, self.head = Stepper(net.cells, net.table.weight), net.head
-        self.beside = embed(net.context, c)
+        self.first, self.beside = len(net.table.weight) - 1, embed(net.context, c)
         self.memory = torch.zeros(net.cells.num_layers, len(c), net.cells.hidden_size)
 
-    def after(self, tokens: Tensor) -> Tensor:
-        """Return the logits (B, V) after one more token of each."""
-        h, self.memory = self.step(tokens, self.beside, self.memory)
+    def after(self, tokens: Tensor | None) -> Tensor:
+        """Return the logits (B, V), the end last, after one more token of each; None: the first."""
+        if tokens is None:
+            tokens = torch.full((self.memory.shape[1],), self.first)
+        h, self.memory = self.step(tokens.clamp(min=0), self.beside, self.memory)
         return full_precision(self.head(h))
 
     def keep(self, still: Tensor) -> None:

@@ -28,11 +28,11 @@ from torch import Tensor, nn
 
 from emulant.methods.game import full_precision
 from emulant.nets.stepper import Stepper
+from emulant_apps.molecules.saying import Choose, speak
 from emulant_apps.molecules.selfies_words import SelfiesVocabulary
 from emulant_apps.molecules.vocabulary import END, PAD, START, Vocabulary
 
 __all__ = [
-    "Choose",
     "InitialStateDecoder",
     "Kind",
     "ParallelEncoder",
@@ -43,11 +43,7 @@ __all__ = [
 ]
 
 Kind = Literal["positions", "cdn"]
-Choose = Callable[[int, Tensor, Tensor], Tensor]
-"""``choose(position, logits, before) -> numbers``: what is said next, shape (B,)."""
 Read = Callable[[Tensor, Tensor, Any], tuple[Tensor, Any]]
-SPARE = 0.9
-"""Strings are no longer computed after their end once more than a tenth have come to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,25 +166,9 @@ class StringDecoder(nn.Module):
 
     def say(self, z: Tensor, choose: Choose, c: Tensor | None = None) -> Tensor:
         """Return what ``choose`` makes of the logits, token by token, shape (B, P)."""
-        f, memory = self.begin(self.noisy(z, c))
-        token = torch.full((len(z),), START, dtype=torch.int64, device=z.device)
-        ended, said = torch.zeros_like(token, dtype=torch.bool), []
-        live, read = torch.arange(len(z), device=z.device), self.reader()
-        for t in range(self.positions):
-            logits, memory = read(token[live], f[live, t], memory)
-            logits = full_precision(logits)
-            every = logits.new_zeros(len(z), logits.shape[1])
-            every[live] = logits
-            token = choose(t, every, token)
-            token = token.masked_fill(ended, PAD)
-            ended = ended | (token == END)
-            said.append(token)
-            if bool(ended.all()):
-                break
-            still = ~ended[live]
-            if int(still.sum()) < SPARE * len(live):
-                live, memory = live[still], _rows(memory, still)
-        rows = torch.stack(said, 1)
+        voice = _Voice(self.reader(), *self.begin(self.noisy(z, c)))
+        first = torch.full((len(z),), START, dtype=torch.int64, device=z.device)
+        rows = speak(voice, choose, first, self.positions)
         return nn.functional.pad(rows, (0, self.positions - rows.shape[1]), value=PAD)
 
     def draw(self, z: Tensor, rng: torch.Generator, c: Tensor | None = None) -> Tensor:
@@ -237,6 +217,23 @@ class StringDecoder(nn.Module):
         best = torch.where(ended, score, score - 1e6).argmax(1)
         every = torch.arange(n, device=z.device)
         return said[every, best], score[every, best]
+
+
+class _Voice:
+    """A decoder that reads its latents (B, P, F), and what it remembers of each string."""
+
+    def __init__(self, read: Read, f: Tensor, memory: Any) -> None:
+        self.read, self.f, self.memory = read, f, memory
+        self.live = torch.arange(len(f), device=f.device)
+
+    def after(self, position: int, numbers: Tensor) -> Tensor:
+        """Return the logits (L, V) after one more number of each."""
+        logits, self.memory = self.read(numbers, self.f[self.live, position], self.memory)
+        return full_precision(logits)
+
+    def keep(self, still: Tensor) -> None:
+        """Forget the strings that are not ``still`` said."""
+        self.live, self.memory = self.live[still], _rows(self.memory, still)
 
 
 def _rows(memory: Any, rows: Tensor) -> Any:
