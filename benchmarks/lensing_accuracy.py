@@ -160,7 +160,7 @@ def main() -> None:
     made = {} if truth.provenance is None else truth.provenance.config
     words = " ".join(
         f"--{key} {made[key]}"
-        for key in ("cosmologies", "part", "boxes", "maps", "size")
+        for key in ("cosmologies", "part", "boxes", "maps", "size", "seed")
         if key in made
     )
     models = "".join(f" --model runs/{directory.name}" for directory in asked.model)

@@ -65,8 +65,6 @@ class Sizes:
     """Pixels along 5 degrees."""
     evaluations: int = 4
     """Of the network, along a flow from lognormal fields."""
-    theta: float = THETA
-    """Width of the Gaussian that is taken out of what the network adds, pixels of 4.7 arcmin."""
 
 
 @dataclass(frozen=True)
@@ -175,7 +173,7 @@ class PairedFlow(Method):
 
 def build(sizes: Sizes, seed: int = 0) -> nn.Module:
     """Return a new generator with parameters derived from ``seed``."""
-    theta = sizes.theta * sizes.pixels / PIXELS
+    theta = THETA * sizes.pixels / PIXELS
     with initial_parameters(torch_rng(seed, "lensing", "generator")):
         if sizes.kind == "noise":
             return FromNoise(sizes)

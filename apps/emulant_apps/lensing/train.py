@@ -71,7 +71,6 @@ from emulant_apps.lensing.theory.cosmology import Cosmology
 from emulant_apps.lensing.transport import (
     MEAN,
     SCALE,
-    THETA,
     Carrier,
     CosmologyCritic,
     Flow,
@@ -108,13 +107,9 @@ class Recipe:
     mean_rate: float = 1.5e-4
 
 
-SMALL = THETA / 2
-"""Width of G of networks that are trained by a critic: of the bispectrum of waves of ℓ = 230 to
-350 maps scatter by several times the mean, so that training hardly feels what it does to them."""
-
 PRESETS: Mapping[str, Recipe] = {
-    "quick": Recipe(Sizes(width=24, blocks=2, theta=SMALL), 300, mean_steps=40),
-    "full": Recipe(Sizes(theta=SMALL), 1500, mean_steps=400),
+    "quick": Recipe(Sizes(width=24, blocks=2), 300, mean_steps=40),
+    "full": Recipe(Sizes(), 1500, mean_steps=400),
     "paired": Recipe(Sizes("flow"), 80, flow_steps=500),
     "dcgan": Recipe(
         Sizes("noise", norm="batch"), 1500, 5e-4, 5e-4, 32, 0.0, NonSaturating(), (), 1

@@ -35,7 +35,7 @@ __all__ = ["Carrier", "CosmologyCritic", "Flow", "Transport", "quartered"]
 MEAN, SCALE = (0.3, 0.8), (0.06, 0.06)
 """Of (Ω_m, S₈) over the design."""
 THETA = 4.3
-"""Width of G, pixels of 4.7 arcmin: half of a wave at ℓ = 200 passes; of half that width, 400."""
+"""Width of G, pixels: half of a wave at ℓ = 200 passes, in pixels of 4.7 arcmin."""
 TRIM = 4
 """Pixels at each side of a quarter of a torus that the critic does not see."""
 QUARTERS = 4
