@@ -165,14 +165,13 @@ class CharRNN(Autoregressive):
             g of the logits ``l(x) + g (l(x | asked) - l(x))``: 1 draws from the law of strings with
             what is asked, more exaggerates it (Ho and Salimans, 2022).
         """
-        c = torch.full((n, 1), order)
-        plain = c if asked is not None and guidance != 1 else None
+        every, contexts = torch.full((1, 1), order), []
+        if asked is None or guidance != 1:
+            contexts.append(every)
         if asked is not None:
-            y = torch.from_numpy(np.broadcast_to(asked, (n, len(TARGETS))).astype(np.float32))
-            c = torch.cat([c, y], 1)
-        voice = _Guided(
-            [_Voice(self.net, each) for each in (plain, c) if each is not None], guidance
-        )
+            y = torch.from_numpy(np.atleast_2d(asked).astype(np.float32))
+            contexts.append(torch.cat([every.expand(len(y), 1), y], 1))
+        voice = _Guided([_Voice(self.net, c, n) for c in contexts], guidance)
         return speak(voice, choice, torch.full((n,), START, dtype=torch.int64), self.length)
 
 
@@ -196,12 +195,17 @@ class _Guided:
 
 
 class _Voice:
-    """The network that says strings to one context each, and what it remembers of each."""
+    """The network that says n strings to one context each, or one for all, and its memory of each.
 
-    def __init__(self, net: GRU, c: Tensor) -> None:
-        self.step, self.head = Stepper(net.cells, net.table.weight), net.head
-        self.first, self.beside = len(net.table.weight) - 1, embed(net.context, c)
-        self.memory = torch.zeros(net.cells.num_layers, len(c), net.cells.hidden_size)
+    What is the same for all strings is read with the token, once for each of the vocabulary.
+    """
+
+    def __init__(self, net: GRU, c: Tensor, n: int) -> None:
+        table, self.beside = net.table.weight, embed(net.context, c)
+        if self.beside is not None and len(c) == 1:
+            table, self.beside = torch.cat([table, self.beside.expand(len(table), -1)], 1), None
+        self.step, self.head, self.first = Stepper(net.cells, table), net.head, len(table) - 1
+        self.memory = torch.zeros(net.cells.num_layers, n, net.cells.hidden_size)
 
     def after(self, tokens: Tensor | None) -> Tensor:
         """Return the logits (B, V), the end last, after one more token of each; None: the first."""
