@@ -169,7 +169,8 @@ class CharRNN(Autoregressive):
         if asked is None or guidance != 1:
             contexts.append(every)
         if asked is not None:
-            y = torch.from_numpy(np.atleast_2d(asked).astype(np.float32))
+            shape = (1 if asked.ndim == 1 else n, len(TARGETS))
+            y = torch.from_numpy(np.broadcast_to(asked, shape).astype(np.float32))
             contexts.append(torch.cat([every.expand(len(y), 1), y], 1))
         voice = _Guided([_Voice(self.net, c, n) for c in contexts], guidance)
         return speak(voice, choice, torch.full((n,), START, dtype=torch.int64), self.length)
