@@ -253,9 +253,12 @@ class SampleConfig(DrawnConfig):
         require_share(self.doubt, "--doubt")
         require_beam(self.beam, self.temperature)
         require_at_least(0, self.guidance, "--guidance")
-        for name in ("mass", "tpsa", "qed"):
+        for name in ("mass", "tpsa"):
             require_at_least(0, getattr(self, name), f"--{name}")
+        require_share(self.qed, "--qed")
         require_at_least(1, self.sa, "--sa")
+        if self.sa is not None and self.sa > 10:
+            raise InputError(f"--sa: must be at most 10, got {self.sa:g}")
         if self.logp is not None and not math.isfinite(self.logp):
             raise InputError(f"--logp: must be finite, got {self.logp:g}")
 

@@ -166,6 +166,8 @@ def test_finetuning_moves_towards_the_molecules(tmp_path: Path) -> None:
         (["analogues", "C" * 60], "has 60 tokens, the most is"),
         (["sample", "--count", "0"], "--count: must be at least 1, got 0"),
         (["sample", "--temperature", "-1"], "--temperature: must be at least 0, got -1"),
+        (["sample", "--qed", "7"], "--qed: must lie in [0, 1], got 7"),
+        (["sample", "--sa", "11"], "--sa: must be at most 10, got 11"),
         (["sample", "--model", "nowhere"], "no such directory of weights"),
         (["validate", "none.csv"], "cannot read: No such file"),
         (["train", "--data", "none.smi"], "cannot read: No such file"),
