@@ -571,3 +571,32 @@ def test_store_starts_without_torch() -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     assert shown.stdout.strip() == "False"
+
+
+# --- weights --------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class Sizes:
+    words: tuple[str, ...]
+    width: int = 32
+
+
+@pytest.mark.parametrize(
+    ("sizes", "said"),
+    [
+        ({"words": ["C", "N"]}, None),
+        ({"words": ["C"], "depth": 3, "bias": True}, "w.safetensors: its record holds bias, depth"),
+        ({"width": 8}, "w.safetensors: its record lacks sizes of the network"),
+    ],
+)
+def test_sizes_of_another_version_are_refused(
+    tmp_path: Path, sizes: dict[str, object], said: str | None
+) -> None:
+    file = tmp_path / "w.safetensors"
+    store.save_tensors(file, {"x": torch.zeros(1)}, {"kind": "a net", "sizes": sizes})
+    stored = store.load_weights(tmp_path, "ising", "a net", file.name)
+    if said is None:
+        assert store.sizes_of(Sizes, stored, file) == Sizes(("C", "N"))
+    else:
+        assert said in complaint(lambda: store.sizes_of(Sizes, stored, file))

@@ -19,7 +19,7 @@ from emulant.nets.initial import initial_parameters
 from emulant.rng import torch_rng
 from emulant.store.provenance import Provenance
 from emulant.store.tensors import save_tensors
-from emulant.store.weights import load_weights
+from emulant.store.weights import load_weights, sizes_of
 from emulant_apps.ising.adversary import SignGenerator, TanhGenerator
 from emulant_apps.ising.hierarchy import HierarchicalGenerator
 
@@ -162,10 +162,7 @@ def load_model(directory: str | Path) -> Model:
     """
     stored = load_weights(directory, "ising", RECORD, WEIGHTS)
     record: Mapping[str, Any] = stored.metadata
-    fields: dict[str, Any] = {
-        k: tuple(v) if isinstance(v, list) else v for k, v in record["sizes"].items()
-    }
-    sizes = Sizes(**fields)
+    sizes = sizes_of(Sizes, stored, Path(directory) / WEIGHTS)
     network = build(sizes)
     network.load_state_dict(dict(stored.tensors))
     network.eval()

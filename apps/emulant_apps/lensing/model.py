@@ -23,7 +23,7 @@ from emulant.nets.conv import ConvGenerator
 from emulant.nets.initial import initial_parameters
 from emulant.nets.unet import UNet
 from emulant.rng import torch_rng
-from emulant.store import Provenance, load_weights, save_tensors
+from emulant.store import Provenance, load_weights, save_tensors, sizes_of
 from emulant.types import Batch, Terms
 from emulant_apps.lensing.config import DEGREES, PIXELS
 from emulant_apps.lensing.field.grid import Floats
@@ -261,7 +261,7 @@ def load_model(directory: str | Path) -> Model:
     """
     stored = load_weights(directory, "lensing", RECORD, WEIGHTS)
     record: Mapping[str, Any] = stored.metadata
-    sizes = Sizes(**record["sizes"])
+    sizes = sizes_of(Sizes, stored, Path(directory) / WEIGHTS)
     network = build(sizes)
     prefix = "network."
     network.load_state_dict(

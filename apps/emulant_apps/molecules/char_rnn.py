@@ -43,6 +43,7 @@ from emulant.nets.stepper import Stepper
 from emulant.rng import torch_rng
 from emulant.store.provenance import Provenance
 from emulant.store.tensors import save_tensors
+from emulant.store.weights import sizes_of
 from emulant.types import Batch, Terms
 from emulant_apps.molecules.decoding import Choice
 from emulant_apps.molecules.model import FILE, read_weights
@@ -264,7 +265,7 @@ def load_char(directory: Path, file: str = FILE) -> CharModel:
     record: Mapping[str, Any] = stored.metadata
     if record.get("kind") != FORM:
         raise InputError(f"{directory / file}: holds no char-RNN, but a {record.get('kind')}")
-    sizes = CharSizes(**(record["sizes"] | {"words": tuple(record["sizes"]["words"])}))
+    sizes = sizes_of(CharSizes, stored, directory / file)
     rnn = build_char(sizes)
     tensors = {k.removeprefix("rnn."): v.float() for k, v in stored.tensors.items()}
     rnn.net.load_state_dict(tensors)

@@ -28,6 +28,7 @@ from emulant.nets.mlp import MLP, MLPCritic
 from emulant.rng import torch_rng
 from emulant.store.provenance import Provenance
 from emulant.store.tensors import save_tensors
+from emulant.store.weights import sizes_of
 from emulant.threads import one_thread
 from emulant_apps.molecules.chemistry.similarity import KEYS
 from emulant_apps.molecules.model import read_weights
@@ -102,7 +103,7 @@ class KeyEmulator:
                 f"{directory / file}: holds a {kind.removeprefix('molecules ')}, which draws no "
                 "fingerprints; make one with 'emulant molecules train --preset fingerprints'"
             )
-        sizes = KeySizes(**stored.metadata["sizes"])
+        sizes = sizes_of(KeySizes, stored, directory / file)
         aae = build_keys(sizes)
         tensors = {k.removeprefix("aae."): v.float() for k, v in stored.tensors.items()}
         aae.autoencoder.load_state_dict(tensors)

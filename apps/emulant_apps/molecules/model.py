@@ -24,7 +24,7 @@ from emulant.nets.initial import initial_parameters
 from emulant.rng import torch_rng
 from emulant.store.provenance import Provenance
 from emulant.store.tensors import Stored, save_tensors
-from emulant.store.weights import load_weights
+from emulant.store.weights import load_weights, sizes_of
 from emulant_apps.molecules.networks import (
     InitialStateDecoder,
     ParallelEncoder,
@@ -142,7 +142,7 @@ def load_model(directory: str | Path) -> Model:
             f"{Path(directory) / FILE}: holds a {record['kind'].removeprefix('molecules ')}, which "
             "has no codes; name a model that 'emulant molecules train --preset quick' made"
         )
-    sizes = Sizes(**(record["sizes"] | {"words": tuple(record["sizes"]["words"])}))
+    sizes = sizes_of(Sizes, stored, Path(directory) / FILE)
 
     def under(prefix: str) -> dict[str, Tensor]:
         named = stored.tensors.items()

@@ -8,7 +8,7 @@ from emulant.store.parts import Parts, each_part, hash_parts, is_parts
 from emulant.store.provenance import Provenance, current, plain
 from emulant.store.tensors import Stored, load_tensors, save_tensors
 from emulant.store.text import read_json, read_text, write_json, write_text
-from emulant.store.weights import load_weights
+from emulant.store.weights import load_weights, sizes_of
 
 __all__ = [
     "Parts",
@@ -34,6 +34,7 @@ __all__ = [
     "read_text",
     "save_arrays",
     "save_tensors",
+    "sizes_of",
     "write_json",
     "write_text",
 ]

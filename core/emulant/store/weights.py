@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
+from typing import Any, TypeVar
 
 from emulant.errors import InputError
 from emulant.store.tensors import Stored, load_tensors
 
-__all__ = ["load_weights"]
+__all__ = ["load_weights", "sizes_of"]
+
+Sizes = TypeVar("Sizes")
 
 
 def load_weights(directory: str | Path, app: str, kind: str, name: str) -> Stored:
@@ -36,3 +40,26 @@ def load_weights(directory: str | Path, app: str, kind: str, name: str) -> Store
     if not str(stored.metadata.get("kind", "")).startswith(kind):
         raise InputError(f"{file}: these are not the weights of a model of {app}")
     return stored
+
+
+def sizes_of(kind: type[Sizes], stored: Stored, file: Path) -> Sizes:
+    """Return the ``sizes`` of the record of ``file`` as the dataclass ``kind``, lists as tuples.
+
+    What the record does not name has its default.
+
+    Raises
+    ------
+    InputError
+        The record names something that this version does not know, or lacks what it must know.
+    """
+    found: dict[str, Any] = dict(stored.metadata.get("sizes", {}))
+    unknown = sorted(set(found) - {field.name for field in fields(kind)})  # type: ignore[arg-type] # a dataclass
+    if unknown:
+        raise InputError(
+            f"{file}: its record holds {', '.join(unknown)}, which this version does not know; "
+            "install the version that made it, or train anew"
+        )
+    try:
+        return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in found.items()})
+    except TypeError as error:
+        raise InputError(f"{file}: its record lacks sizes of the network ({error})") from error
