@@ -127,6 +127,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--truth", type=Path, required=True)
     parser.add_argument("--count", type=int, default=400)
+    parser.add_argument("--others", type=int, help="maps a cosmology of the other rows; --count")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--model", type=Path, action="append", default=[])
     parser.add_argument("--pixels", type=int, choices=tuple(SKEWNESS), default=PIXELS)
@@ -138,13 +139,14 @@ def main() -> None:
     true = rows_of(truth)
     boxes = len(np.unique(true.units))
     pairs = len(np.unique(true.pairs, axis=0))
+    others = asked.count if asked.others is None else asked.others
     makers: dict[str, Callable[[], Maps]] = {
         "emulator": lambda: emulated(None, truth, asked.count, asked.seed)
     }
     for directory in asked.model:
-        makers[directory.name] = lambda d=directory: emulated(d, truth, asked.count, asked.seed)
+        makers[directory.name] = lambda d=directory: emulated(d, truth, others, asked.seed)
     for name, skewness in (("lognormal", SKEWNESS[asked.pixels]), ("Gaussian", 0.0)):
-        makers[name] = lambda s=skewness: baseline(truth, asked.count, asked.seed, s)
+        makers[name] = lambda s=skewness: baseline(truth, others, asked.seed, s)
     table = []
     for name, make in makers.items():
         maps = make()
@@ -167,12 +169,15 @@ def main() -> None:
     pixels, mark = f" --pixels {asked.pixels}", f"accuracy {asked.pixels}"
     if asked.pixels == PIXELS:
         pixels, mark = "", "accuracy"
+    fewer = "" if others == asked.count else f" --others {others}"
+    told = "" if others == asked.count else f" ({others} of the other rows)"
     text = (
         f"`emulant lensing simulate {words} --out truth.h5`, then "
         "`python benchmarks/lensing_accuracy.py --truth truth.h5 "
-        f"--count {asked.count}{pixels}{models}`\n\n"
-        f"{asked.count} maps at each of {pairs} cosmologies never trained on, against {len(truth)} "
-        f"true maps of {boxes} boxes. ✓ within tolerance, ✗ outside, ? too few boxes to tell.\n\n"
+        f"--count {asked.count}{fewer}{pixels}{models}`\n\n"
+        f"{asked.count} maps{told} at each of {pairs} cosmologies never trained on, against "
+        f"{len(truth)} true maps of {boxes} boxes. "
+        "✓ within tolerance, ✗ outside, ? too few boxes to tell.\n\n"
         + markdown(("row", *COLUMNS, "W₁ / σ"), table)
     )
     write_block(asked.markdown, mark, text)

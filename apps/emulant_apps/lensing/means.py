@@ -3,16 +3,19 @@ r"""The last stage of training: the means of what is measured, brought to those 
 A critic that sees sixteen maps at a time does not notice a mean that is off by a tenth of what it
 scatters from map to map; a certificate of thousands of maps does. Notation: f_k features of a map,
 F_k(c) their true means, a plane in the cosmology b = (1, u, v) (standardised Ω_m and S₈) fitted to
-all training boxes, w_k = 1/max(t_k, s_k/6) with the tolerance t_k and the scatter s_k from map to
-map. Over one half of the groups of a batch, each of one cosmology,
+all training boxes, t_k their tolerances. Over one half of the groups of a batch, each of one
+cosmology,
 
-    D_jk = ⟨b_j w_k (f_k - F_k)⟩,      loss = Σ_jk a_j D_jk D'_jk,
+    D_jk = ⟨b_j (f_k - F_k)⟩ / t_k,      loss = Σ_jk a_j D_jk D̄_jk,
 
-D' that of the other half, so that the expectation is the square of the means themselves and not of
-their noise. Tolerances are the certificate's. Not asked: band powers, which the filter gives, and
-what scatters by more than 60 tolerances from map to map, of which a batch knows nothing. In one
-half lie pairs whose Gaussian fields differ by a sign: most of the scatter of a bispectrum is odd in
-them.
+D̄ a running mean of D over about n_k steps, of which the last is that of the *other* half, and the
+same with the halves exchanged: D and D̄ are of different draws, so that the expectation is the
+square of the means themselves and not of their noise. n_k is such that the noise of D̄ is about
+half a tolerance: a bispectrum scatters by four times its mean from map to map, and one batch knows
+nothing of it.
+Tolerances are the certificate's. Not asked: band powers, which the filter gives, and what scatters
+by more than 60 tolerances. In one half lie pairs whose Gaussian fields differ by a sign: most of
+the scatter of a bispectrum is odd in them.
 """
 
 from __future__ import annotations
@@ -33,9 +36,12 @@ __all__ = ["FeatureMeans", "feature_tolerances"]
 
 SHARES = (1.0, 0.25, 0.25)
 """a: of the mean, and of its slopes along u and v."""
-FLOOR = 6.0
-"""Tolerances are not taken smaller than the scatter over this."""
 NOISY = 60.0
+"""Scatter from map to map, in tolerances, beyond which nothing is asked."""
+NOISE = 0.5
+"""Of a running mean, in tolerances, at the most where n allows it."""
+LONGEST = 64.0
+"""Steps of a running mean."""
 
 
 class FeatureMeans(Method):
@@ -56,6 +62,8 @@ class FeatureMeans(Method):
 
     plane: Tensor
     weights: Tensor
+    past: Tensor
+    share: Tensor
 
     def __init__(
         self, generator: Carrier, features: MapFeatures, maps: Sequence[Tensor], contexts: Tensor
@@ -72,8 +80,9 @@ class FeatureMeans(Method):
         plane[: len(solved)] = solved
         self.register_buffer("plane", plane)
         tolerances = feature_tolerances(features, means.mean(0)) / features.unit
-        weights = (1 / tolerances).clamp(max=FLOOR)
-        self.register_buffer("weights", weights.where(tolerances > 1 / NOISY, torch.zeros(())))
+        self.register_buffer("weights", (1 / tolerances).where(tolerances > 1 / NOISY, 0.0))
+        self.register_buffer("past", torch.zeros(3, features.length))
+        self.register_buffer("share", torch.zeros(features.length))
 
     def players(self) -> Mapping[str, nn.Module]:
         """Return the one player."""
@@ -94,8 +103,17 @@ class FeatureMeans(Method):
         group = len(off) * GROUP // len(batch)
         half = torch.arange(len(off), device=off.device) // group % 2 == 0
         one, two = (b[own].T @ off[own] / own.sum() for own in (half, ~half))
-        bill = (b.new_tensor(SHARES)[:, None] * one * two).sum()
+        new = 1 / (self.weights / NOISE).square().div(len(off)).clamp(1, LONGEST)
+        a = b.new_tensor(SHARES)[:, None]
+        bill = 0.5 * (a * (one * self._known(two, new) + two * self._known(one, new))).sum()
+        self.past.lerp_((0.5 * (one + two)).detach(), new.expand_as(one))
+        self.share.lerp_(torch.ones_like(new), new)
         return Terms(bill, {"means": bill})
+
+    def _known(self, other: Tensor, new: Tensor) -> Tensor:
+        """Return the running mean of D (3, K) that ends with the ``other`` half of a batch."""
+        known = self.past.lerp(other.detach(), new.expand_as(other))
+        return known / self.share.lerp(torch.ones_like(new), new)
 
 
 def basis(cosmology: Tensor) -> Tensor:

@@ -109,7 +109,7 @@ class Recipe:
 
 PRESETS: Mapping[str, Recipe] = {
     "quick": Recipe(Sizes(width=24, blocks=2), 300, mean_steps=40),
-    "full": Recipe(Sizes(), 1500, mean_steps=400),
+    "full": Recipe(Sizes(), 1500, mean_steps=800),
     "paired": Recipe(Sizes("flow"), 80, flow_steps=500),
     "dcgan": Recipe(
         Sizes("noise", norm="batch"), 1500, 5e-4, 5e-4, 32, 0.0, NonSaturating(), (), 1
