@@ -29,7 +29,7 @@ from emulant.methods.game import Method
 from emulant.types import Batch, Terms
 from emulant_apps.lensing.batches import GROUP
 from emulant_apps.lensing.config import PIXELS
-from emulant_apps.lensing.features import MapFeatures
+from emulant_apps.lensing.features import PART, MapFeatures
 from emulant_apps.lensing.transport import MEAN, QUARTERS, SCALE, TRIM, Carrier
 
 __all__ = ["FeatureMeans", "feature_tolerances"]
@@ -72,7 +72,7 @@ class FeatureMeans(Method):
         self.generator, self.features = generator, features
         self.whole = maps[0].shape[-1] > PIXELS
         with torch.no_grad():
-            rows = [torch.cat([features(part) for part in torch.split(own, 256)]) for own in maps]
+            rows = [torch.cat([features(part) for part in torch.split(own, PART)]) for own in maps]
         means = torch.stack([row.mean(0) for row in rows])
         known = basis(contexts)[:, :1] if len(contexts) < 4 else basis(contexts)
         solved = torch.linalg.lstsq(known, means).solution

@@ -92,7 +92,7 @@ def held_out(truth: Maps) -> Maps:
     others = [split(truth, part) for part in ("validation", "test")]
     box = np.concatenate([np.unique(part.units) for part in others])
     kept = np.isin(truth.units, box)
-    return truth.pick(kept) if kept.any() else truth
+    return truth.pick(kept) if kept.any() and not kept.all() else truth  # all: no copy
 
 
 def certificate(
