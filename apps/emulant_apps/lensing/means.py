@@ -12,10 +12,9 @@ D̄ a running mean of D over about n_k steps, of which the last is that of the *
 same with the halves exchanged: D and D̄ are of different draws, so that the expectation is the
 square of the means themselves and not of their noise. n_k is such that the noise of D̄ is about
 half a tolerance: a bispectrum scatters by four times its mean from map to map, and one batch knows
-nothing of it.
-Tolerances are the certificate's. Not asked: band powers, which the filter gives, and what scatters
-by more than 60 tolerances. In one half lie pairs whose Gaussian fields differ by a sign: most of
-the scatter of a bispectrum is odd in them.
+nothing of it. Tolerances are the certificate's. Not asked: what scatters by more than 60 tolerances
+and, where nothing else is said, band powers, which the filter gives. In one half lie pairs whose
+Gaussian fields differ by a sign: most of the scatter of a bispectrum is odd in them.
 """
 
 from __future__ import annotations
@@ -53,6 +52,8 @@ class FeatureMeans(Method):
     features : standardised, of maps of the side of ``maps``.
     maps : true maps (N, 1, n, n) of each cosmology, in σ.
     contexts : (Ω_m, S₈) of each, (C, 2).
+    powers : whether band powers are asked as well: a filter that has much to change takes the
+        bispectrum with it.
 
     Maps of the side of the generator's quarters are compared with these, larger ones with what is
     left of the whole tori.
@@ -66,7 +67,12 @@ class FeatureMeans(Method):
     share: Tensor
 
     def __init__(
-        self, generator: Carrier, features: MapFeatures, maps: Sequence[Tensor], contexts: Tensor
+        self,
+        generator: Carrier,
+        features: MapFeatures,
+        maps: Sequence[Tensor],
+        contexts: Tensor,
+        powers: bool = False,
     ) -> None:
         super().__init__()
         self.generator, self.features = generator, features
@@ -79,7 +85,7 @@ class FeatureMeans(Method):
         plane = torch.zeros(3, features.length)
         plane[: len(solved)] = solved
         self.register_buffer("plane", plane)
-        tolerances = feature_tolerances(features, means.mean(0)) / features.unit
+        tolerances = feature_tolerances(features, means.mean(0), powers) / features.unit
         self.register_buffer("weights", (1 / tolerances).where(tolerances > 1 / NOISY, 0.0))
         self.register_buffer("past", torch.zeros(3, features.length))
         self.register_buffer("share", torch.zeros(features.length))
@@ -122,13 +128,15 @@ def basis(cosmology: Tensor) -> Tensor:
     return torch.cat([torch.ones_like(cosmology[:, :1]), (cosmology - mean) / scale], 1)
 
 
-def feature_tolerances(features: MapFeatures, standardised: Tensor) -> Tensor:
+def feature_tolerances(features: MapFeatures, standardised: Tensor, powers: bool = False) -> Tensor:
     """Return what the mean of each feature may be off, (K,); infinite where it is not asked.
 
     ``standardised``: the true means (K,) in units of :meth:`MapFeatures.standardise`.
     """
     true = standardised * features.unit + features.zero
     found = torch.full_like(true, torch.inf)
+    if powers:
+        found[features.parts["power"]] = 0.04
     for name in ("pixels", "wide pixels"):
         share = true[features.parts[name]]
         found[features.parts[name]] = 0.03 * torch.minimum(share, 1 - share) + 1e-4

@@ -65,6 +65,8 @@ class Sizes:
     """Pixels along 5 degrees."""
     evaluations: int = 4
     """Of the network, along a flow from lognormal fields."""
+    dilations: tuple[int, ...] = ()
+    """Cells between the weights of each residual convolution of a transport; none: one."""
 
 
 @dataclass(frozen=True)
@@ -181,7 +183,7 @@ def build(sizes: Sizes, seed: int = 0) -> nn.Module:
             return WhiteFlow(sizes.embedded)
         if sizes.kind == "flow":
             return Flow(sizes.width, sizes.blocks, sizes.embedded, theta, sizes.evaluations)
-        return Transport(sizes.width, sizes.blocks, sizes.embedded, theta)
+        return Transport(sizes.width, sizes.blocks, sizes.embedded, theta, sizes.dilations)
 
 
 @dataclass(frozen=True)

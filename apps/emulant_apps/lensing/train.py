@@ -80,6 +80,8 @@ __all__ = ["PRESETS", "SKEWNESS", "Recipe", "calibrated_filter", "run", "train"]
 
 SKEWNESS = {64: 1.2, 128: 1.4}
 """Of the lognormal fields, by pixels on five degrees."""
+DILATIONS = {64: (), 128: (1, 2, 4)}
+"""Of the residual convolutions, by pixels on five degrees: what is seen is 1.6 degrees in both."""
 DRAWN = 300
 """Maps at each cosmology whose scatter is compared with that of true ones."""
 
@@ -159,6 +161,8 @@ def train(config: TrainConfig) -> Path:
     """
     recipe = PRESETS[config.preset]
     sizes = replace(recipe.sizes, pixels=config.pixels)
+    if sizes.kind == "transport":
+        sizes = replace(sizes, dilations=DILATIONS[config.pixels][: sizes.blocks])
     own = split(read_maps(config.data), "train")
     if len(own) == 0:
         raise InputError(f"{config.data}: holds no maps for training")
@@ -238,7 +242,7 @@ def _stages(
             true = source.in_sigma(degraded(own, own.patch.n // config.pixels))
             features = MapFeatures(config.pixels)
             features.standardise(torch.cat([x[:200] for x in true]))
-        means = FeatureMeans(generator, features, true, contexts)
+        means = FeatureMeans(generator, features, true, contexts, config.pixels > PIXELS)
         wide = Pairs(maps, recipe.mean_batch, skewness, opposed=True)
         optimisers = {"generator": Optimiser(recipe.mean_rate, clip=1.0, warmup=20)}
         plan = _plan(config, optimisers, recipe.mean_steps, minutes)

@@ -59,6 +59,7 @@ class Carrier(nn.Module):
     width, blocks : feature maps, and residual convolutions.
     embedded : length of e.
     theta : width of G, pixels.
+    dilations : cells between the weights of each residual convolution; none for one everywhere.
     """
 
     smooth: Tensor
@@ -72,11 +73,17 @@ class Carrier(nn.Module):
         blocks: int = 3,
         embedded: int = 16,
         theta: float = THETA,
+        dilations: Sequence[int] = (),
     ) -> None:
         super().__init__()
+        if dilations and len(dilations) != blocks:
+            raise ValueError(f"'dilations' must be one for each of {blocks}, got {dilations}")
+        self.dilations = tuple(dilations) or (1,) * blocks
         self.context = ContinuousEmbedding(mean, scale, embedded)
         self.first = convolution(2, 4 * inputs, width)
-        self.blocks = nn.ModuleList(convolution(2, width, width) for _ in range(blocks))
+        self.blocks = nn.ModuleList(
+            convolution(2, width, width, dilation=wide) for wide in self.dilations
+        )
         self.films = nn.ModuleList(FiLM(embedded, width) for _ in range(blocks))
         self.last = convolution(2, width, 4)
         for parameter in self.last.parameters():
@@ -117,8 +124,8 @@ class Carrier(nn.Module):
         def f(seen: Tensor) -> Tensor:
             x = space_to_channels(seen).contiguous(memory_format=torch.channels_last)
             h = conv2d(x, *first, padding=1)
-            for weight, bias in inner:
-                h.add_(conv2d(silu(h), weight, bias, padding=1))
+            for (weight, bias), wide in zip(inner, self.dilations, strict=True):
+                h.add_(conv2d(silu(h), weight, bias, padding=wide, dilation=wide))
             return channels_to_space(conv2d(silu(h, inplace=True), *last, padding=1))
 
         return f
@@ -184,9 +191,14 @@ class Transport(Carrier):
     """  # noqa: E501 - an example on one line
 
     def __init__(
-        self, width: int = 32, blocks: int = 3, embedded: int = 16, theta: float = THETA
+        self,
+        width: int = 32,
+        blocks: int = 3,
+        embedded: int = 16,
+        theta: float = THETA,
+        dilations: Sequence[int] = (),
     ) -> None:
-        super().__init__(3, MEAN, SCALE, width, blocks, embedded, theta)
+        super().__init__(3, MEAN, SCALE, width, blocks, embedded, theta, dilations)
 
     def seen(self, source: Tensor, noise: Tensor) -> Tensor:
         """Return what f sees, (B, 3, n, n)."""

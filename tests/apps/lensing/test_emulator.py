@@ -6,6 +6,7 @@ import torch
 
 from emulant.errors import InputError
 from emulant.rng import torch_rng
+from emulant.store import current
 from emulant.types import Batch
 from emulant_apps.lensing.batches import Pairs, Related, of_pixels
 from emulant_apps.lensing.config import SimulateConfig, TrainConfig
@@ -17,7 +18,15 @@ from emulant_apps.lensing.field.grid import Patch, default_bands
 from emulant_apps.lensing.field.pixels import patch_power, pixel_variance
 from emulant_apps.lensing.field.random import RandomSky
 from emulant_apps.lensing.files import read_maps, write_maps
-from emulant_apps.lensing.model import Filter, Model, PairedFlow, Sizes, build
+from emulant_apps.lensing.model import (
+    Filter,
+    Model,
+    PairedFlow,
+    Sizes,
+    build,
+    load_model,
+    save_model,
+)
 from emulant_apps.lensing.sample import Emulator
 from emulant_apps.lensing.theory.convergence import Convergence
 from emulant_apps.lensing.theory.cosmology import Cosmology
@@ -28,8 +37,8 @@ from emulant_apps.lensing.validate import certificate, rows_of
 COSMOLOGIES = ((0.25, 0.9), (0.35, 0.7), (0.3, 0.8), (0.28, 0.75))
 
 
-def network(strength=0.02):
-    net = build(Sizes(width=8, blocks=1), 0)
+def network(strength=0.02, dilations=()):
+    net = build(Sizes(width=8, blocks=len(dilations) or 1, dilations=dilations), 0)
     with torch.no_grad():
         net.last.weight.normal_(0, strength, generator=torch_rng(1))
     return net
@@ -247,18 +256,40 @@ def test_the_flow_pays_for_what_it_misses_inside_the_rim():
     assert float(bill.total.detach()) == pytest.approx(4.0)
 
 
-def test_the_folded_network_is_the_network_inside_its_rim():
-    net = network(0.2)
+@pytest.mark.parametrize("dilations", [(), (1, 2, 4)])
+def test_the_folded_network_is_the_network_inside_its_rim(dilations):
+    net = network(0.2, dilations)
     for film in net.films:
         with torch.no_grad():
             film.linear.weight.normal_(0, 0.3, generator=torch_rng(2))
-    x = torch.randn(2, 3, 64, 64, generator=torch_rng(0))
+    x = torch.randn(2, 3, 96, 96, generator=torch_rng(0))
     c = torch.tensor([[0.25, 0.9]])
     with torch.no_grad():
         whole, fast = net.change(x, c.expand(2, 2)), net.folded(c)(x)
-    inner = slice(8, -8)
+    rim = 2 * (2 + sum(dilations or (1,)))
+    inner = slice(rim, -rim)
     assert torch.allclose(fast[:, :, inner, inner], whole[:, :, inner, inner], atol=1e-5)
     assert not torch.allclose(fast, whole, atol=1e-2)
+
+
+def test_a_dilated_network_sees_further_and_comes_back_from_its_file(tmp_path):
+    near, far = network(0.2), network(0.2, (1, 2, 4))
+    x = torch.zeros(1, 3, 64, 64)
+    spot = x.clone()
+    spot[0, :, 32, 32] = 1.0
+    e = torch.tensor([[0.3, 0.8]])
+    reach = []
+    for net in (near, far):
+        with torch.no_grad():
+            moved = (net.change(spot, e) - net.change(x, e)).abs()[0, 0].amax(0)
+        reach.append(int((moved > 0).sum()))
+    assert reach == [2 * 7, 2 * 19]  # blocks of 2 × 2 pixels, 1 + 1 + 1 and 1 + 7 + 1 to each side
+    with pytest.raises(ValueError, match="'dilations' must be one for each"):
+        Transport(8, 2, dilations=(1, 2, 4))
+    sizes = Sizes(pixels=128, dilations=(1, 2, 4))
+    made = current("test", {}, 0)
+    save_model(tmp_path, sizes, build(sizes).state_dict(), Filter.none(), 1.4, ((0.3, 0.8),), made)
+    assert load_model(tmp_path).network.dilations == (1, 2, 4)
 
 
 def test_fine_pixels_are_cut_from_the_same_sky_and_ask_for_their_own_weights(lognormal, tmp_path):

@@ -109,6 +109,9 @@ def test_weights_ask_nothing_of_what_scatters_too_much() -> None:
     assert bool((method.weights[tolerances < 1 / NOISY] == 0).all())
     assert bool((method.weights[method.features.parts["power"]] == 0).all())
     assert float(method.weights.max()) <= NOISY
+    true = [fields(64, 1)[:, :, TRIM:-TRIM, TRIM:-TRIM]]
+    asked = FeatureMeans(method.generator, method.features, true, torch.tensor([MEAN]), powers=True)
+    assert bool((asked.weights[method.features.parts["power"]] > 0).all())
     assert float(method.weights[method.features.parts["peaks"]].min()) > 0
 
 
