@@ -78,12 +78,21 @@ class Pairs:
     skewness : of the fields.
     opposed : whether the second torus of a group is that of the first with its Gaussian field's
         sign changed.
+    pixels : along the side of a trimmed quarter.
     """
 
-    def __init__(self, maps: Maps, batch: int, skewness: float, opposed: bool = False) -> None:
+    def __init__(
+        self,
+        maps: Maps,
+        batch: int,
+        skewness: float,
+        opposed: bool = False,
+        pixels: int = PIXELS,
+    ) -> None:
         if batch % GROUP:
             raise ValueError(f"'batch' must be a multiple of {GROUP}, got {batch}")
         self.batch_size, self.skewness, self.opposed = batch, skewness, opposed
+        self.pixels = pixels
         self.fingerprint = maps.fingerprint
         self.degrees = maps.degrees
         omega_m, sigma8 = maps.known_cosmologies("--data")
@@ -107,7 +116,7 @@ class Pairs:
         )
 
     def _sky(self, own: Maps, kappa: Convergence, shift: float) -> RandomSky:
-        side = 2 * (PIXELS + 2 * TRIM)
+        side = 2 * (self.pixels + 2 * TRIM)
         torus = Patch(side, own.degrees * side / PIXELS)
         return RandomSky(torus, kappa.spectrum, shift, torus=True)
 

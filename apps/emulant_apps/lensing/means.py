@@ -27,9 +27,8 @@ from torch import Tensor, nn
 from emulant.methods.game import Method
 from emulant.types import Batch, Terms
 from emulant_apps.lensing.batches import GROUP
-from emulant_apps.lensing.config import PIXELS
 from emulant_apps.lensing.features import PART, MapFeatures
-from emulant_apps.lensing.transport import MEAN, QUARTERS, SCALE, TRIM, Carrier
+from emulant_apps.lensing.transport import MEAN, SCALE, Carrier
 
 __all__ = ["FeatureMeans", "feature_tolerances"]
 
@@ -50,13 +49,10 @@ class FeatureMeans(Method):
     ---------
     generator : what carries fields into maps.
     features : standardised, of maps of the side of ``maps``.
-    maps : true maps (N, 1, n, n) of each cosmology, in σ.
+    maps : true maps (N, 1, n, n) of each cosmology, in σ, n the side of the generator's quarters.
     contexts : (Ω_m, S₈) of each, (C, 2).
     powers : whether band powers are asked as well: a filter that has much to change takes the
         bispectrum with it.
-
-    Maps of the side of the generator's quarters are compared with these, larger ones with what is
-    left of the whole tori.
     """
 
     turns = ("generator",)
@@ -76,7 +72,6 @@ class FeatureMeans(Method):
     ) -> None:
         super().__init__()
         self.generator, self.features = generator, features
-        self.whole = maps[0].shape[-1] > PIXELS
         with torch.no_grad():
             rows = [torch.cat([features(part) for part in torch.split(own, PART)]) for own in maps]
         means = torch.stack([row.mean(0) for row in rows])
@@ -99,15 +94,10 @@ class FeatureMeans(Method):
         if player != "generator" or batch.c is None:
             raise ValueError(f"'player' must be 'generator' and have contexts, got {player!r}")
         c = batch.c
-        if self.whole:
-            x = self.generator.tori(c, rng)[:, :, 2 * TRIM : -2 * TRIM, 2 * TRIM : -2 * TRIM]
-            c = c[::QUARTERS]
-        else:
-            x = self.generator.draw(len(batch), rng, c)
+        x = self.generator.draw(len(c), rng, c)
         b = basis(c[:, 1:, 0, 0])
         off = (self.features(x) - b @ self.plane) * self.weights
-        group = len(off) * GROUP // len(batch)
-        half = torch.arange(len(off), device=off.device) // group % 2 == 0
+        half = torch.arange(len(off), device=off.device) // GROUP % 2 == 0
         one, two = (b[own].T @ off[own] / own.sum() for own in (half, ~half))
         new = 1 / (self.weights / NOISE).square().div(len(off)).clamp(1, LONGEST)
         a = b.new_tensor(SHARES)[:, None]

@@ -18,7 +18,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -105,7 +105,8 @@ class Recipe:
     """Whether the critic sees what is measured on the maps beside them."""
     mean_steps: int = 0
     """Steps of the last stage, in which the means of the features are matched."""
-    mean_batch: int = 96
+    mean_batch: Mapping[int, int] = field(default_factory=lambda: {64: 96, 128: 32})
+    """Rows, by pixels on five degrees: finer maps cost four times as much."""
     mean_rate: float = 1.5e-4
 
 
@@ -243,7 +244,8 @@ def _stages(
             features = MapFeatures(config.pixels)
             features.standardise(torch.cat([x[:200] for x in true]))
         means = FeatureMeans(generator, features, true, contexts, config.pixels > PIXELS)
-        wide = Pairs(maps, recipe.mean_batch, skewness, opposed=True)
+        count = recipe.mean_batch[config.pixels]
+        wide = Pairs(maps, count, skewness, opposed=True, pixels=config.pixels)
         optimisers = {"generator": Optimiser(recipe.mean_rate, clip=1.0, warmup=20)}
         plan = _plan(config, optimisers, recipe.mean_steps, minutes)
         yield Stage("training/means", means, wide, plan)

@@ -152,14 +152,10 @@ class Carrier(nn.Module):
         """
         if c is None or len(c) != n or n % QUARTERS:
             raise ValueError(f"'c' must hold {n} quarters of fields with their cosmology, got {c}")
-        return quartered(self.tori(c, rng))[:, :, TRIM:-TRIM, TRIM:-TRIM]
-
-    def tori(self, c: Tensor, rng: torch.Generator) -> Tensor:
-        """Return the same maps whole, (n / 4, 1, 2 side, 2 side), periodic."""
         source = _whole(c[:, :1])
         noise = torch.randn(source.shape, generator=rng, device=source.device)
         x: Tensor = self(source, c[::QUARTERS, 1:, 0, 0], noise)
-        return x
+        return quartered(x)[:, :, TRIM:-TRIM, TRIM:-TRIM]
 
 
 def quartered(x: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from emulant.rng import torch_rng
 from emulant.types import Batch
 from emulant_apps.lensing.features import MapFeatures
 from emulant_apps.lensing.means import LONGEST, NOISY, FeatureMeans, basis, feature_tolerances
-from emulant_apps.lensing.transport import MEAN, TRIM, Transport, quartered
+from emulant_apps.lensing.transport import MEAN, TRIM, Transport
 
 SIDE = 64 + 2 * TRIM
 
@@ -70,17 +70,17 @@ def test_what_scatters_more_is_averaged_over_more_steps() -> None:
     assert float(moved[~calm].mean()) == pytest.approx(-1 / LONGEST / steps, abs=0.1)
 
 
-def test_larger_maps_are_compared_whole() -> None:
+def test_larger_maps_are_compared_with_quarters_as_large() -> None:
     """An untaught generator changes nothing: what is off is what was put into the plane."""
     with initial_parameters(torch_rng(0)):
         net = Transport(8, 1)
-    tori, rim = fields(32, 3, side=2 * SIDE), 2 * TRIM
-    true = tori[:, :, rim:-rim, rim:-rim]
+    quarters = fields(32, 3, side=128 + 2 * TRIM)
+    true = quarters[:, :, TRIM:-TRIM, TRIM:-TRIM]
     features = MapFeatures(128)
     features.standardise(true)
     method = FeatureMeans(net, features, [true], torch.tensor([MEAN]))
-    drawn = batch(quartered(tori))
-    assert method.whole
+    c = torch.tensor(MEAN)[:, None, None].expand(32, 2, 128 + 2 * TRIM, 128 + 2 * TRIM)
+    drawn = Batch(true, torch.cat([quarters, c], 1))
     off = 3 * torch.randn(len(method.weights), generator=torch_rng(4))
     method.plane[0] += off
     first, second = (
