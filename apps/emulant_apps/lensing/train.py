@@ -18,7 +18,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -82,6 +82,8 @@ SKEWNESS = {64: 1.2, 128: 1.4}
 """Of the lognormal fields, by pixels on five degrees."""
 DILATIONS = {64: (), 128: (1, 2, 4)}
 """Of the residual convolutions, by pixels on five degrees: what is seen is 1.6 degrees in both."""
+MEAN_BATCH = {64: 96, 128: 32}
+"""Rows of a step of the last stage, by pixels on five degrees: finer maps cost more."""
 DRAWN = 300
 """Maps at each cosmology whose scatter is compared with that of true ones."""
 
@@ -105,8 +107,6 @@ class Recipe:
     """Whether the critic sees what is measured on the maps beside them."""
     mean_steps: int = 0
     """Steps of the last stage, in which the means of the features are matched."""
-    mean_batch: Mapping[int, int] = field(default_factory=lambda: {64: 96, 128: 32})
-    """Rows, by pixels on five degrees: finer maps cost four times as much."""
     mean_rate: float = 1.5e-4
 
 
@@ -244,7 +244,7 @@ def _stages(
             features = MapFeatures(config.pixels)
             features.standardise(torch.cat([x[:200] for x in true]))
         means = FeatureMeans(generator, features, true, contexts, config.pixels > PIXELS)
-        count = recipe.mean_batch[config.pixels]
+        count = MEAN_BATCH[config.pixels]
         wide = Pairs(maps, count, skewness, opposed=True, pixels=config.pixels)
         optimisers = {"generator": Optimiser(recipe.mean_rate, clip=1.0, warmup=20)}
         plan = _plan(config, optimisers, recipe.mean_steps, minutes)
