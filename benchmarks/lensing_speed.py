@@ -8,12 +8,14 @@ Seconds are of the processor, user and system, so that a busy machine changes li
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from emulant.tables import markdown
+from emulant_apps.lensing.config import DEGREES
 from emulant_apps.lensing.data import lognormal_shift
 from emulant_apps.lensing.field.grid import Patch
 from emulant_apps.lensing.field.random import RandomSky
@@ -35,17 +37,19 @@ def main() -> None:
     parser.add_argument("--markdown", type=Path)
     asked = parser.parse_args()
     torch.set_num_threads(1)
-    emulator, kappa = Emulator.pretrained(), Convergence(COSMOLOGY)
-    emulator.sample(0.3, 0.8, 4)  # what is made once
+    kappa = Convergence(COSMOLOGY)
     rates: dict[str, float] = {}
-    for size in (64, 128):
-        count = asked.count * 64**2 // size**2
-        spent = seconds(lambda size=size, count=count: emulator.sample(0.3, 0.8, count, size))
-        rates[f"emulator, {size}²"] = count / spent
-        patch = Patch(size, 5.0 * size / 64)
-        sky = RandomSky(patch, kappa.spectrum, lognormal_shift(0.0117))
-        spent = seconds(lambda sky=sky, count=count: sky.draw(count, np.random.default_rng(0)))
-        rates[f"lognormal, {size}²"] = count / spent
+    for size, pixels in ((64, 64), (128, 128), (128, 64)):
+        emulator = Emulator.pretrained(pixels)
+        count, name = asked.count * 64**2 // size**2, f"{size}² on {DEGREES * size / pixels:g}°"
+        emulator.sample(0.3, 0.8, 4, size)  # what is made once
+        spent = seconds(partial(emulator.sample, 0.3, 0.8, count, size))
+        rates[f"emulator, {name}"] = count / spent
+        sky = RandomSky(
+            Patch(size, DEGREES * size / pixels), kappa.spectrum, lognormal_shift(0.0117)
+        )
+        spent = seconds(partial(sky.draw, count, np.random.default_rng(0)))
+        rates[f"lognormal, {name}"] = count / spent
     held = []
     box = seconds(lambda: held.append(simulate_planes(kappa, LAYOUTS["draft"], 1)))
     gains = transfers(kappa, held[0], load_deficits("draft"))

@@ -6,15 +6,17 @@ F_k(c) their true means, a plane in the cosmology b = (1, u, v) (standardised Ω
 all training boxes, t_k their tolerances. Over one half of the groups of a batch, each of one
 cosmology,
 
-    D_jk = ⟨b_j (f_k - F_k)⟩ / t_k,      loss = Σ_jk a_j D_jk D̄_jk,
+    D_jk = ⟨b_j (f_k - F_k)⟩ / t_k,      loss = Σ_jk a_j w_jk D_jk D̄_jk,
 
 D̄ a running mean of D over about n_k steps, of which the last is that of the *other* half, and the
 same with the halves exchanged: D and D̄ are of different draws, so that the expectation is the
 square of the means themselves and not of their noise. n_k is such that the noise of D̄ is about
 half a tolerance: a bispectrum scatters by four times its mean from map to map, and one batch knows
-nothing of it. Tolerances are the certificate's. Not asked: what scatters by more than 60 tolerances
-and, where nothing else is said, band powers, which the filter gives. In one half lie pairs whose
-Gaussian fields differ by a sign: most of the scatter of a bispectrum is odd in them.
+nothing of it. A certificate fails by its worst bin: w = 1 + 4 D̄² of the steps before, at most 10,
+so that what is off by a tolerance is not left so for the sake of what is off by a tenth.
+Tolerances are the certificate's. Not asked: what scatters by more than 60 tolerances and, where
+nothing else is said, band powers, which the filter gives. In one half lie pairs whose Gaussian
+fields differ by a sign: most of the scatter of a bispectrum is odd in them.
 """
 
 from __future__ import annotations
@@ -40,6 +42,10 @@ NOISE = 0.5
 """Of a running mean, in tolerances, at the most where n allows it."""
 LONGEST = 64.0
 """Steps of a running mean."""
+EXCUSED = 0.5
+"""Tolerances beyond which what is off pays by more than its square."""
+DEAREST = 10.0
+"""By how many times more, at the most."""
 
 
 class FeatureMeans(Method):
@@ -100,7 +106,8 @@ class FeatureMeans(Method):
         half = torch.arange(len(off), device=off.device) // GROUP % 2 == 0
         one, two = (b[own].T @ off[own] / own.sum() for own in (half, ~half))
         new = 1 / (self.weights / NOISE).square().div(len(off)).clamp(1, LONGEST)
-        a = b.new_tensor(SHARES)[:, None]
+        far = self.past / self.share.clamp(min=1e-6) / EXCUSED
+        a = b.new_tensor(SHARES)[:, None] * (1 + far.square()).clamp(max=DEAREST)
         bill = 0.5 * (a * (one * self._known(two, new) + two * self._known(one, new))).sum()
         self.past.lerp_((0.5 * (one + two)).detach(), new.expand_as(one))
         self.share.lerp_(torch.ones_like(new), new)

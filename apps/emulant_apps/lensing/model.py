@@ -65,8 +65,13 @@ class Sizes:
     """Pixels along 5 degrees."""
     evaluations: int = 4
     """Of the network, along a flow from lognormal fields."""
-    dilations: tuple[int, ...] = ()
-    """Cells between the weights of each residual convolution of a transport; none: one."""
+    coarse: int = 0
+    """Residual convolutions of a transport on blocks twice as wide."""
+
+    @property
+    def cell(self) -> int:
+        """Pixels that the side of a transport's torus must be a multiple of."""
+        return 4 if self.coarse else 2
 
 
 @dataclass(frozen=True)
@@ -183,7 +188,7 @@ def build(sizes: Sizes, seed: int = 0) -> nn.Module:
             return WhiteFlow(sizes.embedded)
         if sizes.kind == "flow":
             return Flow(sizes.width, sizes.blocks, sizes.embedded, theta, sizes.evaluations)
-        return Transport(sizes.width, sizes.blocks, sizes.embedded, theta, sizes.dilations)
+        return Transport(sizes.width, sizes.blocks, sizes.embedded, theta, sizes.coarse)
 
 
 @dataclass(frozen=True)

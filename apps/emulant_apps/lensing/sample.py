@@ -135,8 +135,11 @@ class Emulator:
             A cosmology that cannot be, a size that memory cannot hold, or no such device.
         """
         cosmology = Cosmology(omega_m, sigma8)
-        if periodic and size % 2:
-            raise InputError(f"--size: a periodic map must have an even side, got {size}")
+        cell = self.model.sizes.cell
+        if periodic and size % cell:
+            raise InputError(
+                f"--size: a periodic map has a side of a multiple of {cell} pixels, got {size}"
+            )
         if not self.model.any_size and (size != PIXELS or periodic):
             raise InputError(f"--size: this model draws {PIXELS} pixels, not periodic")
         pixels = self.model.sizes.pixels
@@ -233,17 +236,18 @@ def _from_noise(request: _Request, count: int, seed: int) -> NDArray[np.float32]
 def _carried(request: _Request, count: int, seed: int) -> NDArray[np.float32]:
     cosmology, model = request.cosmology, request.model
     margin = 0 if request.periodic else _margin(model.sizes.pixels) + request.size % 2
-    inner = request.size if request.periodic else 2 * ((request.size + 2 * margin) // 2)
+    cell = model.sizes.cell
+    inner = request.size if request.periodic else cell * ((request.size + 2 * margin) // cell)
     patch = Patch(inner, inner * model.pixel_degrees)
     sky, sigma = _sky(cosmology, patch, model.skewness, request.periodic)
     gain = _gain(request, patch)
     network = model.network.to(request.device)
     context = torch.tensor([[cosmology.omega_m, cosmology.s8]], device=request.device).float()
     if isinstance(network, Transport):
-        passed, added = _passed(network, inner), _added(network, context, request.periodic)
+        passed, added = _passed(network, inner, cell), _added(network, context, request.periodic)
     scattered = _scattered(request, patch, margin)
     noise, fields = torch_rng(seed, "lensing noise"), numpy_rng(seed, "lensing fields")
-    own = numpy_rng(seed, "lensing shapes")
+    own, places = numpy_rng(seed, "lensing shapes"), numpy_rng(seed, "lensing places")
     found = np.empty((count, request.size, request.size), np.float32)
     step = max(1, BATCH_PIXELS // inner**2)
     for first in range(0, count, step):
@@ -258,6 +262,7 @@ def _carried(request: _Request, count: int, seed: int) -> NDArray[np.float32]:
                 modes = _modes(source) + _modes(change) * passed
             else:
                 modes = _modes(network(source, cosmologies, chance))
+        modes *= _moved(places.integers(cell, size=(len(modes), 2)), inner)
         modes *= gain[0]
         if scattered is not None:
             modes *= scattered(modes, sigma)
@@ -288,6 +293,16 @@ def _modes(x: torch.Tensor) -> NDArray[np.complex64]:
     return modes
 
 
+def _moved(steps: NDArray[np.int64], inner: int) -> NDArray[np.complex64]:
+    """Return what the modes of maps moved by ``steps`` (B, 2) pixels are multiplied by.
+
+    A map does not know where the blocks of the network lay, whose pixels do not scatter alike.
+    """
+    turned = np.exp(-2j * np.pi * steps[:, :, None] * np.fft.fftfreq(inner)).astype(np.complex64)
+    moved: NDArray[np.complex64] = turned[:, 0, :, None] * turned[:, 1, None, : inner // 2 + 1]
+    return moved
+
+
 def _added(
     network: Transport, context: torch.Tensor, periodic: bool
 ) -> Callable[[torch.Tensor], torch.Tensor]:
@@ -298,12 +313,17 @@ def _added(
     return lambda seen: network.change(seen, context.expand(len(seen), 2))
 
 
-def _passed(network: Transport, inner: int) -> NDArray[np.float32]:
-    """Return what the network's high-pass does to the modes of a torus, exactly."""
+def _passed(network: Transport, inner: int, cell: int) -> NDArray[np.float32]:
+    """Return what the network's high-pass does to the modes of a torus, exactly.
+
+    Modes that repeat with every block are left out: what a network on blocks adds has a mean that
+    depends on the place within one, by a hundredth of σ.
+    """
     kernel = network.smooth.cpu().numpy().astype(np.float64)
     lags = np.arange(len(kernel)) - len(kernel) // 2
     axis = np.cos(2 * np.pi * np.outer(np.fft.fftfreq(inner), lags)) @ kernel
     passed: NDArray[np.float32] = (1 - axis[:, None] * axis[: inner // 2 + 1]).astype(np.float32)
+    passed[:: inner // cell, :: inner // cell] = 0.0
     return passed
 
 

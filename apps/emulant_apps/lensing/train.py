@@ -80,8 +80,8 @@ __all__ = ["PRESETS", "SKEWNESS", "Recipe", "calibrated_filter", "run", "train"]
 
 SKEWNESS = {64: 1.2, 128: 1.4}
 """Of the lognormal fields, by pixels on five degrees."""
-DILATIONS = {64: (), 128: (1, 2, 4)}
-"""Of the residual convolutions, by pixels on five degrees: what is seen is 1.6 degrees in both."""
+COARSE = {64: 0, 128: 3}
+"""Residual convolutions on blocks twice as wide, by pixels on five degrees."""
 MEAN_BATCH = {64: 96, 128: 32}
 """Rows of a step of the last stage, by pixels on five degrees: finer maps cost more."""
 DRAWN = 300
@@ -163,7 +163,7 @@ def train(config: TrainConfig) -> Path:
     recipe = PRESETS[config.preset]
     sizes = replace(recipe.sizes, pixels=config.pixels)
     if sizes.kind == "transport":
-        sizes = replace(sizes, dilations=DILATIONS[config.pixels][: sizes.blocks])
+        sizes = replace(sizes, coarse=min(COARSE[config.pixels], sizes.blocks))
     own = split(read_maps(config.data), "train")
     if len(own) == 0:
         raise InputError(f"{config.data}: holds no maps for training")

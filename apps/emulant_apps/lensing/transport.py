@@ -6,8 +6,10 @@ right C_ℓ, e the embedded cosmology (Ω_m, S₈), n white noise, G a Gaussian 
     x = x₀ + (1 - G *) f(x₀, asinh 2x₀, n; e),                                  Transport
     dx/dt = (1 - G *) f(x, asinh 2x; e, t),  x(0) = x₀,  x = x(1),              Flow
 
-f a few residual 3 × 3 convolutions on 2 × 2 blocks. What f adds holds no scale above θ: large
-scales, their phases and their dependence on cosmology come from x₀, and with them any size of map.
+f a few residual 3 × 3 convolutions on 2 × 2 blocks. Where pixels are fine, others on blocks twice
+as wide, of means over 2 × 2 pixels, come first: among the peaks of single pixels a few convolutions
+do not find a wave of thirty-six. What f adds holds no scale above θ: large scales, their phases and
+their dependence on cosmology come from x₀, and with them any size of map.
 
 - Boruah et al., GANSky, 2024, https://arxiv.org/abs/2406.05867
 - Shirasaki and Ikeda, 2023, https://arxiv.org/abs/2310.17141
@@ -22,7 +24,7 @@ from typing import cast
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import conv2d, pad, silu
+from torch.nn.functional import avg_pool2d, conv2d, interpolate, pad, silu
 
 from emulant.conditions import ContinuousEmbedding, FiLM
 from emulant.nets.conv import ConvCritic, convolution
@@ -49,8 +51,76 @@ def _gaussian(theta: float) -> Tensor:
     return kernel / kernel.sum()
 
 
-class Carrier(nn.Module):
-    """f and its high-pass; periodic, of any even size.
+class Ladder(nn.Module):
+    """Residual 3 x 3 convolutions on 2 x 2 blocks, each modulated by a context; periodic.
+
+    Arguments
+    ---------
+    inputs : channels that it sees.
+    mean, scale : of the context's numbers.
+    width, blocks : feature maps, and residual convolutions.
+    embedded : length of e.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        mean: Sequence[float],
+        scale: Sequence[float],
+        width: int,
+        blocks: int,
+        embedded: int,
+    ) -> None:
+        super().__init__()
+        self.context = ContinuousEmbedding(mean, scale, embedded)
+        self.first = convolution(2, 4 * inputs, width)
+        self.blocks = nn.ModuleList(convolution(2, width, width) for _ in range(blocks))
+        self.films = nn.ModuleList(FiLM(embedded, width) for _ in range(blocks))
+
+    def hidden(self, seen: Tensor, context: Tensor, added: Tensor | float = 0.0) -> Tensor:
+        """Return h (B, width, n/2, n/2) of channels (B, C, n, n), ``added`` to the first h."""
+        e = self.context(context)
+        h: Tensor = self.first(space_to_channels(seen)) + added
+        for block, film in zip(self.blocks, self.films, strict=True):
+            h = h + block(film(silu(h), e))
+        return h
+
+    def folded_hidden(self, context: Tensor) -> Callable[[Tensor, Tensor | float], Tensor]:
+        """Return :meth:`hidden` of one context (1, C), fast, without gradients, void within a rim.
+
+        A convolution of (1 + s) h + t is one of h with weights W (1 + s) and bias b + Σ W t; zeros
+        instead of the wrapped rim save a copy of h each time.
+        """
+        e = self.context(context)
+        first = _quick(self.first)
+        layers = []
+        for block, film in zip(self.blocks, self.films, strict=True):
+            w, bias = _quick(block)
+            shape = (1, w.shape[1], 1, 1)
+            t = film(torch.zeros(shape, device=e.device), e)
+            s = film(torch.ones(shape, device=e.device), e) - t
+            quick = (w * s).contiguous(memory_format=torch.channels_last)
+            layers.append((quick, bias + (w * t).sum((1, 2, 3))))
+
+        def hidden(seen: Tensor, added: Tensor | float) -> Tensor:
+            x = space_to_channels(seen).contiguous(memory_format=torch.channels_last)
+            h = conv2d(x, *first, padding=1).add_(added)
+            for weight, bias in layers:
+                h.add_(conv2d(silu(h), weight, bias, padding=1))
+            return h
+
+        return hidden
+
+
+def _quick(layer: nn.Module) -> tuple[Tensor, Tensor]:
+    """Return the weights of a convolution, in the order that is fast, and its bias."""
+    convolved = cast(nn.Conv2d, layer)
+    weight = convolved.weight.contiguous(memory_format=torch.channels_last)
+    return weight, cast(Tensor, convolved.bias)
+
+
+class Carrier(Ladder):
+    """f and its high-pass; periodic, of any even side, or one that 4 divides with ``coarse``.
 
     Arguments
     ---------
@@ -59,7 +129,8 @@ class Carrier(nn.Module):
     width, blocks : feature maps, and residual convolutions.
     embedded : length of e.
     theta : width of G, pixels.
-    dilations : cells between the weights of each residual convolution; none for one everywhere.
+    coarse : residual convolutions on 4 x 4 blocks, of means over 2 x 2 pixels, whose last h those
+        on 2 x 2 blocks begin with; 0 for none.
     """
 
     smooth: Tensor
@@ -73,18 +144,13 @@ class Carrier(nn.Module):
         blocks: int = 3,
         embedded: int = 16,
         theta: float = THETA,
-        dilations: Sequence[int] = (),
+        coarse: int = 0,
     ) -> None:
-        super().__init__()
-        if dilations and len(dilations) != blocks:
-            raise ValueError(f"'dilations' must be one for each of {blocks}, got {dilations}")
-        self.dilations = tuple(dilations) or (1,) * blocks
-        self.context = ContinuousEmbedding(mean, scale, embedded)
-        self.first = convolution(2, 4 * inputs, width)
-        self.blocks = nn.ModuleList(
-            convolution(2, width, width, dilation=wide) for wide in self.dilations
-        )
-        self.films = nn.ModuleList(FiLM(embedded, width) for _ in range(blocks))
+        super().__init__(inputs, mean, scale, width, blocks, embedded)
+        self.coarse = self.joint = None
+        if coarse:
+            self.coarse = Ladder(inputs, mean, scale, width, coarse, embedded)
+            self.joint = convolution(2, width, width)
         self.last = convolution(2, width, 4)
         for parameter in self.last.parameters():
             nn.init.zeros_(parameter)  # at first the lognormal field itself
@@ -96,45 +162,28 @@ class Carrier(nn.Module):
 
     def change(self, seen: Tensor, context: Tensor) -> Tensor:
         """Return f (B, 1, n, n) before the high-pass, of channels ``seen`` and contexts (B, C)."""
-        e = self.context(context)
-        h = self.first(space_to_channels(seen))
-        for block, film in zip(self.blocks, self.films, strict=True):
-            h = h + block(film(silu(h), e))
-        return channels_to_space(self.last(silu(h)))
+        added: Tensor | float = 0.0
+        if self.coarse is not None and self.joint is not None:
+            coarse = self.coarse.hidden(avg_pool2d(seen, 2), context)
+            added = interpolate(self.joint(silu(coarse)), scale_factor=2)
+        return channels_to_space(self.last(silu(self.hidden(seen, context, added))))
 
     def folded(self, context: Tensor) -> Callable[[Tensor], Tensor]:
-        """Return f of one context (1, C), fast, without gradients, void within a rim.
-
-        A convolution of (1 + s) h + t is one of h with weights W (1 + s) and bias b + Σ W t; zeros
-        instead of the wrapped rim save a copy of h each time.
-        """
-        e = self.context(context)
-        layers = [(self._weight(self.first), self._bias(self.first))]
-        for block, film in zip(self.blocks, self.films, strict=True):
-            shape = (1, self._weight(block).shape[1], 1, 1)
-            t = film(torch.zeros(shape, device=e.device), e)
-            s = film(torch.ones(shape, device=e.device), e) - t
-            w = self._weight(block)
-            layers.append((w * s, self._bias(block) + (w * t).sum((1, 2, 3))))
-        layers.append((self._weight(self.last), self._bias(self.last)))
-        first, *inner, last = [
-            (w.contiguous(memory_format=torch.channels_last), b) for w, b in layers
-        ]
+        """Return f of one context (1, C), fast, without gradients, void within a rim."""
+        hidden, last = self.folded_hidden(context), _quick(self.last)
+        coarse = joint = None
+        if self.coarse is not None and self.joint is not None:
+            coarse, joint = self.coarse.folded_hidden(context), _quick(self.joint)
 
         def f(seen: Tensor) -> Tensor:
-            x = space_to_channels(seen).contiguous(memory_format=torch.channels_last)
-            h = conv2d(x, *first, padding=1)
-            for (weight, bias), wide in zip(inner, self.dilations, strict=True):
-                h.add_(conv2d(silu(h), weight, bias, padding=wide, dilation=wide))
-            return channels_to_space(conv2d(silu(h, inplace=True), *last, padding=1))
+            added: Tensor | float = 0.0
+            if coarse is not None and joint is not None:
+                h = silu(coarse(avg_pool2d(seen, 2), 0.0), inplace=True)
+                added = interpolate(conv2d(h, *joint, padding=1), scale_factor=2)
+            h = silu(hidden(seen, added), inplace=True)
+            return channels_to_space(conv2d(h, *last, padding=1))
 
         return f
-
-    def _weight(self, layer: nn.Module) -> Tensor:
-        return cast(nn.Conv2d, layer).weight
-
-    def _bias(self, layer: nn.Module) -> Tensor:
-        return cast(Tensor, cast(nn.Conv2d, layer).bias)
 
     def high_passed(self, x: Tensor) -> Tensor:
         """Return (1 - G *) x of a periodic x."""
@@ -192,9 +241,9 @@ class Transport(Carrier):
         blocks: int = 3,
         embedded: int = 16,
         theta: float = THETA,
-        dilations: Sequence[int] = (),
+        coarse: int = 0,
     ) -> None:
-        super().__init__(3, MEAN, SCALE, width, blocks, embedded, theta, dilations)
+        super().__init__(3, MEAN, SCALE, width, blocks, embedded, theta, coarse)
 
     def seen(self, source: Tensor, noise: Tensor) -> Tensor:
         """Return what f sees, (B, 3, n, n)."""

@@ -36,29 +36,14 @@ SLOPE = 0.2
 
 
 def convolution(
-    dimensions: int,
-    inputs: int,
-    outputs: int,
-    periodic: bool = True,
-    kernel: int = 3,
-    dilation: int = 1,
+    dimensions: int, inputs: int, outputs: int, periodic: bool = True, kernel: int = 3
 ) -> nn.Module:
-    """Return a convolution that keeps the grid; its padding wraps around or is zero.
-
-    ``dilation``: cells between two weights of the kernel.
-    """
+    """Return a convolution that keeps the grid; its padding wraps around or is zero."""
     if dimensions not in (1, 2, 3):
         raise ValueError(f"'dimensions' must be 1, 2 or 3, got {dimensions}")
     kind = (nn.Conv1d, nn.Conv2d, nn.Conv3d)[dimensions - 1]
     padding_mode: Literal["circular", "zeros"] = "circular" if periodic else "zeros"
-    return kind(
-        inputs,
-        outputs,
-        kernel,
-        padding=dilation * (kernel // 2),
-        dilation=dilation,
-        padding_mode=padding_mode,
-    )
+    return kind(inputs, outputs, kernel, padding=kernel // 2, padding_mode=padding_mode)
 
 
 class ModulatedConv(nn.Module):

@@ -1,5 +1,7 @@
 """The network, its sampler and its certificate."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -37,8 +39,8 @@ from emulant_apps.lensing.validate import certificate, rows_of
 COSMOLOGIES = ((0.25, 0.9), (0.35, 0.7), (0.3, 0.8), (0.28, 0.75))
 
 
-def network(strength=0.02, dilations=()):
-    net = build(Sizes(width=8, blocks=len(dilations) or 1, dilations=dilations), 0)
+def network(strength=0.02, coarse=0):
+    net = build(Sizes(width=8, blocks=1, coarse=coarse), 0)
     with torch.no_grad():
         net.last.weight.normal_(0, strength, generator=torch_rng(1))
     return net
@@ -256,24 +258,24 @@ def test_the_flow_pays_for_what_it_misses_inside_the_rim():
     assert float(bill.total.detach()) == pytest.approx(4.0)
 
 
-@pytest.mark.parametrize("dilations", [(), (1, 2, 4)])
-def test_the_folded_network_is_the_network_inside_its_rim(dilations):
-    net = network(0.2, dilations)
-    for film in net.films:
+@pytest.mark.parametrize(("coarse", "rim"), [(0, 6), (2, 20)])
+def test_the_folded_network_is_the_network_inside_its_rim(coarse, rim):
+    net = network(0.2, coarse)
+    films = [*net.films, *(net.coarse.films if coarse else ())]
+    for film in films:
         with torch.no_grad():
             film.linear.weight.normal_(0, 0.3, generator=torch_rng(2))
     x = torch.randn(2, 3, 96, 96, generator=torch_rng(0))
     c = torch.tensor([[0.25, 0.9]])
     with torch.no_grad():
         whole, fast = net.change(x, c.expand(2, 2)), net.folded(c)(x)
-    rim = 2 * (2 + sum(dilations or (1,)))
     inner = slice(rim, -rim)
     assert torch.allclose(fast[:, :, inner, inner], whole[:, :, inner, inner], atol=1e-5)
     assert not torch.allclose(fast, whole, atol=1e-2)
 
 
-def test_a_dilated_network_sees_further_and_comes_back_from_its_file(tmp_path):
-    near, far = network(0.2), network(0.2, (1, 2, 4))
+def test_a_network_with_coarse_blocks_sees_further_and_comes_back_from_its_file(tmp_path):
+    near, far = network(0.2), network(0.2, 1)
     x = torch.zeros(1, 3, 64, 64)
     spot = x.clone()
     spot[0, :, 32, 32] = 1.0
@@ -283,13 +285,52 @@ def test_a_dilated_network_sees_further_and_comes_back_from_its_file(tmp_path):
         with torch.no_grad():
             moved = (net.change(spot, e) - net.change(x, e)).abs()[0, 0].amax(0)
         reach.append(int((moved > 0).sum()))
-    assert reach == [2 * 7, 2 * 19]  # blocks of 2 × 2 pixels, 1 + 1 + 1 and 1 + 7 + 1 to each side
-    with pytest.raises(ValueError, match="'dilations' must be one for each"):
-        Transport(8, 2, dilations=(1, 2, 4))
-    sizes = Sizes(pixels=128, dilations=(1, 2, 4))
+    assert reach == [2 * 7, 4 * 7 + 2 * 4]  # three blocks to each side; then two fine ones
+    sizes = Sizes(pixels=128, coarse=2)
     made = current("test", {}, 0)
-    save_model(tmp_path, sizes, build(sizes).state_dict(), Filter.none(), 1.4, ((0.3, 0.8),), made)
-    assert load_model(tmp_path).network.dilations == (1, 2, 4)
+    net = build(sizes)
+    save_model(tmp_path, sizes, net.state_dict(), Filter.none(), 1.4, ((0.3, 0.8),), made)
+    back = load_model(tmp_path)
+    assert back.sizes.cell == 4
+    assert torch.equal(back.network.change(spot, e), net.change(spot, e))
+
+
+@pytest.mark.parametrize(("coarse", "size"), [(0, 33), (2, 34)])
+def test_a_torus_must_be_of_whole_blocks(coarse, size):
+    sizes = Sizes(width=8, blocks=1, coarse=coarse)
+    emulator = Emulator(replace(model(network(coarse=coarse)), sizes=sizes))
+    assert emulator.sample(0.3, 0.8, 1, size).kappa.shape == (1, size, size)
+    with pytest.raises(InputError, match=f"multiple of {sizes.cell} pixels, got {size}"):
+        emulator.sample(0.3, 0.8, 1, size, periodic=True)
+
+
+@pytest.mark.parametrize("coarse", [0, 2])
+def test_what_is_added_does_not_know_its_place_in_a_block(coarse):
+    sizes = Sizes(width=8, blocks=1, coarse=coarse)
+    net = network(0.2, coarse)
+    with torch.no_grad():
+        net.last.bias.copy_(torch.tensor([0.5, -0.5, 0.2, 0.0]))
+    moved, still = (
+        Emulator(replace(model(each), sizes=sizes)).sample(0.3, 0.8, 2, 32, periodic=True).kappa
+        for each in (net, network(0.0, coarse))
+    )
+    added = (moved - still).reshape(2, 32 // sizes.cell, sizes.cell, 32 // sizes.cell, sizes.cell)
+    assert added.std() > 0.1 * still.std()
+    assert np.abs(added.mean((1, 3))).max() < 1e-5 * still.std()
+
+
+@pytest.mark.parametrize("periodic", [False, True])
+def test_maps_do_not_know_where_blocks_lay(periodic):
+    """Only one pixel of each block is changed; the maps scatter alike in all of them."""
+    net = network(0.0)
+    with torch.no_grad():
+        net.last.weight[0].normal_(0, 0.3, generator=torch_rng(1))
+    kappa = Emulator(model(net)).sample(0.3, 0.8, 200, 32, periodic=periodic).kappa
+    places = kappa.reshape(200, 16, 2, 16, 2).transpose(0, 2, 4, 1, 3).reshape(200, 4, -1)
+    spread = places.var(2) / places.var(2).mean()
+    off = spread.mean(0) - 1
+    assert spread[0].std() > 0.1  # one map knows
+    assert np.abs(off).max() < 4 * (spread - spread.mean(1, keepdims=True)).std() / 200**0.5
 
 
 def test_fine_pixels_are_cut_from_the_same_sky_and_ask_for_their_own_weights(lognormal, tmp_path):
