@@ -12,9 +12,9 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from emulant.tables import markdown
+from emulant.threads import one_thread
 from emulant_apps.lensing.config import DEGREES
 from emulant_apps.lensing.data import lognormal_shift
 from emulant_apps.lensing.field.grid import Patch
@@ -30,13 +30,13 @@ from timing import seconds
 COSMOLOGY = Cosmology(0.3, 0.8)
 
 
+@one_thread()
 def main() -> None:
     """Measure and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=200)
     parser.add_argument("--markdown", type=Path)
     asked = parser.parse_args()
-    torch.set_num_threads(1)
     kappa = Convergence(COSMOLOGY)
     rates: dict[str, float] = {}
     for size, pixels in ((64, 64), (128, 128), (128, 64)):
